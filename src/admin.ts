@@ -1,0 +1,32 @@
+import Fastify, { type FastifyInstance } from 'fastify';
+import type { Metrics } from './metrics.ts';
+
+/** One line of `/readyz?verbose`. */
+export interface ReadinessCheck {
+  readonly name: string;
+  readonly ready: boolean;
+  readonly detail: string;
+}
+
+/**
+ * Builds the admin server, plain HTTP for kubelet and Prometheus: /healthz (the process answers), /readyz (it should get
+ * traffic; ?verbose lists why, as the API server's own does) and /metrics. It does not listen yet.
+ *
+ * @param checks asked at each request
+ */
+export function buildAdmin(metrics: Metrics, checks: () => readonly ReadinessCheck[]): FastifyInstance {
+  const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true, bodyLimit: 1024 });
+  app.get('/healthz', (_request, reply) => reply.type('text/plain').send('ok'));
+  app.get<{ Querystring: { verbose?: string } }>('/readyz', (request, reply) => {
+    const results = checks();
+    const ready = results.every((check) => check.ready);
+    reply.code(ready ? 200 : 503).type('text/plain');
+    const lines = results.map((check) => `[${check.ready ? '+' : '-'}] ${check.name}: ${check.detail}`);
+    const shown = ready && request.query.verbose === undefined ? [] : lines;
+    return reply.send([...shown, ready ? 'ok' : 'not ready'].join('\n'));
+  });
+  app.get('/metrics', async (_request, reply) => {
+    return reply.type(metrics.registry.contentType).send(await metrics.registry.metrics());
+  });
+  return app;
+}

@@ -1,0 +1,119 @@
+/**
+ * admission.k8s.io/v1 AdmissionReview: decoding a request, encoding a response.
+ * Source: k8s.io/api/admission/v1, types.go.
+ */
+
+import type { Operation } from 'fast-json-patch';
+import { type Outcome, REFUSALS } from '../sideload/outcome.ts';
+import { type Pod, podShape } from '../sideload/pod.ts';
+import { boolean, object, string } from '../sideload/shape.ts';
+
+const API_VERSION = 'admission.k8s.io/v1';
+
+/** What the webhook uses of an AdmissionRequest. */
+export interface AdmissionRequest {
+  readonly uid: string;
+  readonly namespace: string;
+  /** Whether the request creates a v1 Pod itself, not a subresource of one. */
+  readonly createsPod: boolean;
+  readonly dryRun: boolean;
+  /** The object of the request; a Pod that fits `podShape` where `createsPod`. */
+  readonly pod: Pod;
+}
+
+/** A request body that is not an AdmissionReview this webhook can answer. The message names what is wrong and what is expected. */
+export class MalformedReviewError extends Error {
+  override readonly name = 'MalformedReviewError';
+}
+
+const kind = object({ group: string, version: string, kind: string });
+
+const reviewShape = object({
+  apiVersion: string,
+  kind: string,
+  request: object({ uid: string, kind, operation: string, subResource: string, namespace: string, dryRun: boolean, object: object({}) }),
+});
+
+/**
+ * Decodes the JSON value of a request body.
+ *
+ * @throws MalformedReviewError when it is not an admission.k8s.io/v1 AdmissionReview, or its pod has members of the wrong type
+ */
+export function decodeReview(body: unknown): AdmissionRequest {
+  const wrong = reviewShape(body, 'body');
+  if (wrong !== undefined) throw new MalformedReviewError(`not an AdmissionReview: ${wrong}`);
+  const review = body as NonNullable<(typeof reviewShape)['passes']>;
+  if (review.kind !== 'AdmissionReview' || review.apiVersion !== API_VERSION) {
+    const found = `${JSON.stringify(review.apiVersion)}, kind ${JSON.stringify(review.kind)}`.slice(0, 200);
+    throw new MalformedReviewError(`expected apiVersion "${API_VERSION}", kind "AdmissionReview", found apiVersion ${found}`);
+  }
+  const { request } = review;
+  if (!request?.uid) throw new MalformedReviewError('not an AdmissionReview: request.uid is missing');
+  const createsPod =
+    request.operation === 'CREATE' &&
+    !request.subResource &&
+    request.kind?.kind === 'Pod' &&
+    request.kind.version === 'v1' &&
+    !request.kind.group;
+  const pod = (request.object ?? {}) as Pod;
+  if (createsPod) {
+    const misshapen = podShape(pod, '');
+    if (misshapen !== undefined) throw new MalformedReviewError(`request.object is not a v1 Pod: ${misshapen}`);
+  }
+  return { uid: request.uid, namespace: request.namespace ?? '', createsPod, dryRun: request.dryRun === true, pod };
+}
+
+/** The AdmissionReview that answers a request. */
+export interface ReviewResponse {
+  readonly apiVersion: typeof API_VERSION;
+  readonly kind: 'AdmissionReview';
+  readonly response: {
+    readonly uid: string;
+    readonly allowed: boolean;
+    readonly status?: { readonly status: 'Failure'; readonly code: number; readonly reason: string; readonly message: string };
+    readonly patchType?: 'JSONPatch';
+    /** JSON Patch, base64. */
+    readonly patch?: string;
+    readonly warnings?: readonly string[];
+    /** The API server puts "WEBHOOK-NAME/" before each key, so a key has no slash of its own. */
+    readonly auditAnnotations: Readonly<Record<string, string>>;
+  };
+}
+
+function respond(uid: string, allowed: boolean, rest: Omit<ReviewResponse['response'], 'uid' | 'allowed'>): ReviewResponse {
+  return { apiVersion: API_VERSION, kind: 'AdmissionReview', response: { uid, allowed, ...rest } };
+}
+
+function encodePatch(operations: readonly Operation[]): string {
+  return Buffer.from(JSON.stringify(operations)).toString('base64');
+}
+
+/**
+ * Encodes an outcome. All three are answers of HTTP status 200:
+ *
+ * | outcome | allowed | besides                                                        |
+ * |---------|---------|----------------------------------------------------------------|
+ * | skip    | true    | -                                                              |
+ * | inject  | true    | patch, warnings                                                |
+ * | refuse  | false   | status with code 422 (change the pod) or 403 (not allowed here) |
+ */
+export function encodeReview(uid: string, outcome: Outcome): ReviewResponse {
+  switch (outcome.verdict) {
+    case 'skip':
+      return respond(uid, true, { auditAnnotations: { reason: outcome.reason } });
+    case 'refuse': {
+      const { code } = REFUSALS[outcome.reason];
+      const status = { status: 'Failure', code, reason: code === 403 ? 'Forbidden' : 'Invalid', message: outcome.message } as const;
+      return respond(uid, false, { status, auditAnnotations: { reason: outcome.reason } });
+    }
+    case 'inject': {
+      const { reason, method, container, warnings } = outcome;
+      return respond(uid, true, {
+        patchType: 'JSONPatch',
+        patch: encodePatch(outcome.operations),
+        ...(warnings.length === 0 ? {} : { warnings: warnings.map(({ message }) => message) }),
+        auditAnnotations: { reason, method, container },
+      });
+    }
+  }
+}

@@ -1,0 +1,74 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { AdmissionRequest } from './admission/review.ts';
+import type { Outcome } from './sideload/outcome.ts';
+
+/** The process's Prometheus metrics; `registry` renders them. */
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** @param version the product's version, for build_info */
+export function createMetrics(version: string) {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const admissions = new Counter({
+    name: 'openshell_sideload_admissions_total',
+    help: 'Admission reviews answered, by verdict (skip, inject, refuse), reason code, method and dry run.',
+    labelNames: ['outcome', 'reason', 'method', 'dry_run'],
+    registers,
+  });
+  const warnings = new Counter({
+    name: 'openshell_sideload_warnings_total',
+    help: 'Warnings given with admitted pods, by code.',
+    labelNames: ['warning'],
+    registers,
+  });
+  const duration = new Histogram({
+    name: 'openshell_sideload_admission_duration_seconds',
+    help: 'Time from a decoded request body to its response, without network and TLS.',
+    buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1],
+    registers,
+  });
+  const httpErrors = new Counter({
+    name: 'openshell_sideload_http_errors_total',
+    help: 'Requests to the webhook answered with an HTTP error, by status code; 5xx leave the decision to failurePolicy.',
+    labelNames: ['code'],
+    registers,
+  });
+  const certificateExpiry = new Gauge({
+    name: 'openshell_sideload_certificate_expiry_timestamp_seconds',
+    help: 'End of the validity of the serving certificate, in seconds since 1970.',
+    registers,
+  });
+  const certificateReloads = new Counter({
+    name: 'openshell_sideload_certificate_reloads_total',
+    help: 'Attempts to take over a changed serving certificate, by result (ok, error).',
+    labelNames: ['result'],
+    registers,
+  });
+  new Gauge({
+    name: 'openshell_sideload_build_info',
+    help: 'Always 1; the labels tell what runs.',
+    labelNames: ['version', 'node'],
+    registers,
+  }).set({ version, node: process.version }, 1);
+
+  return {
+    registry,
+    admission(request: AdmissionRequest, outcome: Outcome, seconds: number): void {
+      const method = outcome.verdict === 'inject' ? outcome.method : 'none';
+      admissions.inc({ outcome: outcome.verdict, reason: outcome.reason, method, dry_run: String(request.dryRun) });
+      if (outcome.verdict === 'inject') for (const { code } of outcome.warnings) warnings.inc({ warning: code });
+      duration.observe(seconds);
+    },
+    httpError(code: number): void {
+      httpErrors.inc({ code });
+    },
+    certificate(notAfter: Date): void {
+      certificateExpiry.set(notAfter.getTime() / 1000);
+    },
+    certificateReload(result: 'ok' | 'error'): void {
+      certificateReloads.inc({ result });
+    },
+  };
+}

@@ -1,0 +1,126 @@
+/** pod + settings + cluster facts -> outcome. No I/O, no clock, and the pod is not changed. */
+
+import { METHOD_ANNOTATION, METHODS, type Method } from './contract.ts';
+import { type Existing, findExisting, hasNetworkSupervisor, isHalfThere, isProcessOnly, refuseTakenInstallName } from './existing.ts';
+import { identityOf } from './identity.ts';
+import { type Outcome, quote, type Refuse, refuse, skip } from './outcome.ts';
+import { patchFor } from './patch.ts';
+import type { Plan } from './plan.ts';
+import type { Container, Pod, PodSpec } from './pod.ts';
+import { chooseContainer, passOver, refuseWindows, startsRightBinary } from './selection.ts';
+import type { ClusterFacts, SideloadSettings } from './settings.ts';
+import { warningsFor } from './warnings.ts';
+
+/**
+ * Decides what becomes of a pod that is about to be created.
+ *
+ * @param pod passes `podShape`
+ * @returns skip (leave it alone), refuse (with a sentence for its author) or inject (with the operations that put the supervisor in)
+ */
+export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts): Outcome {
+  const passed = passOver(pod);
+  if (passed) return passed;
+  const spec = pod.spec ?? {};
+  const windows = refuseWindows(spec);
+  if (windows) return windows;
+  const annotated = annotatedMethod(pod);
+  if (typeof annotated === 'object') return annotated;
+  const index = chooseContainer(pod, spec.containers ?? []);
+  if (typeof index !== 'number') return index;
+  const container = spec.containers?.[index] ?? {};
+  const existing = findExisting(spec, container, annotated, settings);
+  if ('verdict' in existing) return existing;
+
+  const complete = isComplete(existing, container);
+  if (existing.launched && isProcessOnly(container)) {
+    if (!complete || !hasNetworkSupervisor(spec, settings)) {
+      return refuse(
+        'incomplete-sidecar-topology',
+        `container ${quote(container.name ?? '')} runs the supervisor for processes only, without a trusted network supervisor beside it: remove --mode or complete the topology`,
+      );
+    }
+    return refuseMethod(existing.method, settings, facts, complete) ?? skip('already-sideloaded');
+  }
+  const method = existing.method ?? annotated ?? operatorMethod(settings, facts);
+  const notAllowed = refuseMethod(method, settings, facts, complete);
+  if (notAllowed) return notAllowed;
+  if (complete && runsAsRoot(spec, container)) return skip('already-sideloaded');
+
+  const identity = identityOf(spec, container, settings);
+  if ('verdict' in identity) return identity;
+  const plan: Plan = { pod, spec, container, index, method, existing, identity };
+  const refused =
+    refuseCommand(existing, container) ?? (method === 'init-container' && !existing.installed ? refuseTakenInstallName(spec) : undefined);
+  if (refused) return refused;
+  const warnings = warningsFor(plan, settings);
+  const noCommand = warnings.find(({ code }) => code === 'no-command');
+  if (noCommand && settings.missingCommand === 'refuse') return refuse('missing-command', noCommand.message);
+  return {
+    verdict: 'inject',
+    reason: isHalfThere(existing) ? 'converged' : 'injected',
+    method,
+    container: container.name ?? '',
+    operations: patchFor(plan, settings),
+    warnings,
+  };
+}
+
+function annotatedMethod(pod: Pod): Method | undefined | Refuse {
+  const value = pod.metadata?.annotations?.[METHOD_ANNOTATION];
+  if (value === undefined) return undefined;
+  return (
+    METHODS.find((method) => method === value) ??
+    refuse('unknown-method', `annotation ${METHOD_ANNOTATION} is ${quote(value)}: set it to ${METHODS.join(', ')}, or remove it`)
+  );
+}
+
+function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method {
+  if (settings.method !== 'auto') return settings.method;
+  const imageVolumes = facts.imageVolumes === 'kept' && facts.everyNodeMountsImages && settings.allowedMethods.includes('image-volume');
+  return imageVolumes ? 'image-volume' : 'init-container';
+}
+
+/**
+ * Refuses a method that the operator does not allow or that would come to nothing. What another driver put into a pod from a
+ * trusted image may use any method that an image fills; only the node's own directory needs the operator's word.
+ */
+function refuseMethod(method: Method | undefined, settings: SideloadSettings, facts: ClusterFacts, complete: boolean): Refuse | undefined {
+  if (method !== undefined && !settings.allowedMethods.includes(method) && (!complete || method === 'host-path')) {
+    return refuse(
+      'method-not-allowed',
+      `sideload method ${method} is not allowed here: set annotation ${METHOD_ANNOTATION} to ${settings.allowedMethods.join(' or ')}`,
+    );
+  }
+  if (method === 'image-volume' && facts.imageVolumes === 'dropped') {
+    return refuse(
+      'image-volume-dropped',
+      `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), the pod would start without its supervisor: set annotation ${METHOD_ANNOTATION} to init-container`,
+    );
+  }
+  return undefined;
+}
+
+/** Whether command, mount and volume are all there. */
+function isComplete(existing: Existing, container: Container): boolean {
+  const { method, launched, readOnly, mount, installed } = existing;
+  if (method === undefined || !launched || mount === -1 || !readOnly) return false;
+  if (method === 'init-container' && !installed) return false;
+  return startsRightBinary(container, method);
+}
+
+function runsAsRoot(spec: PodSpec, container: Container): boolean {
+  const own = container.securityContext;
+  const pods = spec.securityContext;
+  return (own?.runAsUser ?? pods?.runAsUser) === 0 && (own?.runAsNonRoot ?? pods?.runAsNonRoot) !== true;
+}
+
+/** Running args[0] as the program would be wrong: it belongs to an ENTRYPOINT that only the image knows. */
+function refuseCommand(existing: Existing, container: Container): Refuse | undefined {
+  if (existing.launched || container.command?.length || !container.args?.length) return undefined;
+  // Another webhook took the command away and left our args.
+  if (existing.mount !== -1 && container.args[0] === '--') return undefined;
+  return refuse(
+    'args-without-command',
+    `container ${quote(container.name ?? '')} has args but no command, and the image's ENTRYPOINT is not known here: set command to the program that the args are for`,
+  );
+}

@@ -1,0 +1,246 @@
+/**
+ * What of a sideload a pod has already: made by this webhook, by OpenShell's Kubernetes driver (combined or sidecar topology),
+ * by the OpenShift driver, or what another webhook left of one.
+ *
+ * It is read from the structure alone: which program the container starts, from which mount, of which volume, filled from
+ * which image. Markers and names prove nothing; whoever writes a pod can write them.
+ */
+
+import {
+  IMAGE_BINARY,
+  INSTALL_CONTAINER,
+  INSTALLED_BINARY,
+  METHOD_ANNOTATION,
+  type Method,
+  SUPERVISOR_MOUNT_PATH,
+  SUPERVISOR_VOLUME,
+} from './contract.ts';
+import { repositoryOf } from './image.ts';
+import { quote, type Refuse, refuse } from './outcome.ts';
+import type { Container, PodSpec, Volume } from './pod.ts';
+import { absolutePath, isLaunched } from './selection.ts';
+import type { SideloadSettings } from './settings.ts';
+
+/** What is there of a sideload, for the chosen container. */
+export interface Existing {
+  /** Name of the volume that is, or will be, at the mount path. */
+  readonly volumeName: string;
+  /** The method that this volume belongs to; undefined where there is no such volume yet. */
+  readonly method: Method | undefined;
+  /** Index of the mount of that volume in the container; -1 where there is none yet. */
+  readonly mount: number;
+  readonly readOnly: boolean;
+  /** Whether a trusted init container fills the volume. */
+  readonly installed: boolean;
+  /** Whether the container's command is the supervisor. */
+  readonly launched: boolean;
+}
+
+/** Whether some part of a sideload was in the pod before. */
+export function isHalfThere(existing: Existing): boolean {
+  return existing.launched || existing.mount !== -1 || existing.method !== undefined;
+}
+
+/** Volume names by which a half-stripped sideload is known: ours and OpenShell's, and the OpenShift driver's. */
+const SIDELOAD_VOLUMES: readonly string[] = [SUPERVISOR_VOLUME, 'supervisor-bin'];
+
+/** Names in OpenShell's sidecar topology (crates/openshell-driver-kubernetes/src/driver.rs). */
+const NETWORK_SIDECAR = 'openshell-supervisor-network';
+const NETWORK_INIT_CONTAINER = 'openshell-network-init';
+
+/** Directories whose content decides what runs when a supervisor image starts its binary or `cp`. */
+const PROGRAM_PATHS: readonly string[] = [IMAGE_BINARY.scratch, '/bin', '/sbin', '/usr', '/lib', '/lib64', '/etc'];
+
+function overlap(one: string, other: string): boolean {
+  const [a, b] = [absolutePath(one), absolutePath(other)];
+  return a === b || a === '/' || b === '/' || a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
+}
+
+/** Whether one of the container's mounts could replace a program of its image. */
+function isShadowed(container: Container): boolean {
+  return (container.volumeMounts ?? []).some((mount) => {
+    const path = mount.mountPath ?? '';
+    return !absolutePath(path).startsWith('/etc/openshell') && PROGRAM_PATHS.some((program) => overlap(path, program));
+  });
+}
+
+function wordsOf(container: Container): string[] {
+  return [...(container.command ?? []), ...(container.args ?? [])];
+}
+
+/** Whether an init container does nothing but copy the binary out of its image into the volume at the mount path. */
+function isInstaller(container: Container, volumeName: string): boolean {
+  const [program = '', ...rest] = wordsOf(container);
+  const copiesItself =
+    Object.values(IMAGE_BINARY).includes(program) && rest.length === 2 && rest[0] === 'copy-self' && rest[1] === INSTALLED_BINARY;
+  const [source = '', target = ''] = rest;
+  const copied =
+    program === 'cp' &&
+    rest.length === 2 &&
+    Object.values(IMAGE_BINARY).includes(source) &&
+    [SUPERVISOR_MOUNT_PATH, INSTALLED_BINARY].includes(absolutePath(target));
+  const mountsVolume = (container.volumeMounts ?? []).some(
+    (mount) =>
+      mount.name === volumeName && absolutePath(mount.mountPath ?? '') === SUPERVISOR_MOUNT_PATH && !mount.subPath && !mount.subPathExpr,
+  );
+  return (copiesItself || copied) && mountsVolume && container.restartPolicy !== 'Always' && !isShadowed(container);
+}
+
+function isTrusted(image: string | null | undefined, settings: SideloadSettings): boolean {
+  return settings.trustedImages.has(repositoryOf(image ?? ''));
+}
+
+function untrusted(where: string, image: string | null | undefined): Refuse {
+  return refuse(
+    'untrusted-supervisor',
+    `${where} takes the supervisor from ${quote(image ?? '')}, which is not trusted: use a trusted image, or remove the supervisor and let the webhook add it`,
+  );
+}
+
+/** Finds the mount at the supervisor's path; anything else at, above or below that path would hide the supervisor. */
+function findMount(container: Container): number | Refuse {
+  const taken = (what: string, path: string): Refuse =>
+    refuse(
+      'mount-path-taken',
+      `${what} of container ${quote(container.name ?? '')} is at ${quote(path)}; the supervisor's mount needs ${SUPERVISOR_MOUNT_PATH} for itself: move it`,
+    );
+  let found = -1;
+  for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
+    const path = mount.mountPath ?? '';
+    if (!overlap(path, SUPERVISOR_MOUNT_PATH)) continue;
+    const exact = absolutePath(path) === SUPERVISOR_MOUNT_PATH && !mount.subPath && !mount.subPathExpr;
+    if (!exact || found !== -1) return taken(`mount ${quote(mount.name ?? '')}`, path);
+    found = index;
+  }
+  for (const { devicePath } of container.volumeDevices ?? []) {
+    if (devicePath && overlap(devicePath, SUPERVISOR_MOUNT_PATH)) return taken('a volume device', devicePath);
+  }
+  // A kubelet mounts a writable file at this path.
+  const messages = container.terminationMessagePath;
+  if (messages && overlap(messages, SUPERVISOR_MOUNT_PATH)) return taken('terminationMessagePath', messages);
+  return found;
+}
+
+/** The method whose volume this is, or undefined when no method makes such a volume. */
+function methodOf(volume: Volume): Method | undefined {
+  if (volume.image) return 'image-volume';
+  if (volume.emptyDir) return 'init-container';
+  return volume.hostPath && absolutePath(volume.hostPath.path ?? '') === SUPERVISOR_MOUNT_PATH ? 'host-path' : undefined;
+}
+
+/**
+ * Finds who fills the volume. Nobody but a trusted installer may write into it: whoever can replace the binary runs as root
+ * in the sandbox container.
+ */
+function findInstaller(spec: PodSpec, chosen: Container, mount: number, volumeName: string, settings: SideloadSettings): boolean | Refuse {
+  let installed = false;
+  for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
+    const writes = (container.volumeMounts ?? []).some(
+      (candidate, index) => candidate.name === volumeName && !candidate.readOnly && !(container === chosen && index === mount),
+    );
+    if (!writes) continue;
+    const name = quote(container.name ?? '');
+    if (container === chosen || !spec.initContainers?.includes(container) || !isInstaller(container, volumeName)) {
+      return refuse(
+        'supervisor-volume-shared',
+        `container ${name} mounts the supervisor's volume ${quote(volumeName)} writable and could replace the supervisor: remove the mount or set readOnly: true`,
+      );
+    }
+    if (!isTrusted(container.image, settings)) return untrusted(`init container ${name}`, container.image);
+    installed = true;
+  }
+  return installed;
+}
+
+/**
+ * Reads what is there of a sideload.
+ *
+ * @param annotated the method that the pod's annotation names, if any
+ * @returns what is there, or a refusal when something else stands in the supervisor's place or the supervisor is not to be trusted
+ */
+export function findExisting(
+  spec: PodSpec,
+  container: Container,
+  annotated: Method | undefined,
+  settings: SideloadSettings,
+): Existing | Refuse {
+  const mount = findMount(container);
+  if (typeof mount !== 'number') return mount;
+  const mounted = container.volumeMounts?.[mount];
+  const volumeName = mounted?.name ?? SUPERVISOR_VOLUME;
+  const launched = isLaunched(container);
+  const pathTaken = refuse(
+    'mount-path-taken',
+    `${SUPERVISOR_MOUNT_PATH} in container ${quote(container.name ?? '')} is a mount of ${quote(volumeName)}, which holds no supervisor: mount it elsewhere`,
+  );
+
+  const installed = findInstaller(spec, container, mount, volumeName, settings);
+  if (typeof installed !== 'boolean') return installed;
+
+  const volume = (spec.volumes ?? []).find((candidate) => candidate.name === volumeName);
+  if (volume === undefined) {
+    if (volumeName !== SUPERVISOR_VOLUME) return pathTaken;
+    return { volumeName, method: undefined, mount, readOnly: mounted?.readOnly === true, installed, launched };
+  }
+  const method = methodOf(volume);
+  const known = SIDELOAD_VOLUMES.includes(volumeName);
+  if (method === undefined || (method === 'init-container' && !installed && !known)) {
+    return mounted && !known
+      ? pathTaken
+      : refuse(
+          'volume-name-taken',
+          `volume ${quote(volumeName)} has a source that no sideload method makes; the webhook needs this name: rename the volume`,
+        );
+  }
+  if (method === 'image-volume' && !isTrusted(volume.image?.reference, settings))
+    return untrusted(`volume ${quote(volumeName)}`, volume.image?.reference);
+  if (annotated !== undefined && annotated !== method) {
+    return refuse(
+      'volume-name-taken',
+      `volume ${quote(volumeName)} belongs to method ${method}, annotation ${METHOD_ANNOTATION} says ${annotated}: remove the volume or change the annotation`,
+    );
+  }
+  return { volumeName, method, mount, readOnly: mounted?.readOnly === true, installed, launched };
+}
+
+/** Whether another container has the name that the install container needs. */
+export function refuseTakenInstallName(spec: PodSpec): Refuse | undefined {
+  const taken = [...(spec.initContainers ?? []), ...(spec.containers ?? [])].some((container) => container.name === INSTALL_CONTAINER);
+  if (!taken) return undefined;
+  return refuse(
+    'init-container-name-taken',
+    `the pod has a container named ${INSTALL_CONTAINER} that does not install the supervisor; method init-container needs this name: rename it`,
+  );
+}
+
+/**
+ * Whether the supervisor of this container leaves the network to a sidecar. Reads what the supervisor's own command line
+ * would take as options: everything before `--`.
+ */
+export function isProcessOnly(container: Container): boolean {
+  const words = wordsOf(container);
+  const end = words.indexOf('--');
+  const options = end === -1 ? words : words.slice(0, end);
+  const at = options.findIndex((word) => word === '--mode' || word.startsWith('--mode='));
+  if (at === -1) return false;
+  const word = options[at] ?? '';
+  const modes = (word === '--mode' ? (options[at + 1] ?? '') : word.slice('--mode='.length)).split(',').map((mode) => mode.trim());
+  return !(modes.includes('process') && modes.includes('network'));
+}
+
+/** Whether the pod has what a process-only supervisor relies on: the network set up by, and running under, trusted supervisors. */
+export function hasNetworkSupervisor(spec: PodSpec, settings: SideloadSettings): boolean {
+  const runs = (container: Container, name: string, mode: string): boolean =>
+    container.name === name &&
+    isTrusted(container.image, settings) &&
+    Object.values(IMAGE_BINARY).includes(container.command?.[0] ?? '') &&
+    wordsOf(container)[1] === `--mode=${mode}` &&
+    !isShadowed(container);
+  const initContainers = spec.initContainers ?? [];
+  return (
+    initContainers.some((container) => runs(container, NETWORK_INIT_CONTAINER, 'network-init')) &&
+    [...(spec.containers ?? []), ...initContainers.filter((container) => container.restartPolicy === 'Always')].some((container) =>
+      runs(container, NETWORK_SIDECAR, 'network'),
+    )
+  );
+}

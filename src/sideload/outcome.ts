@@ -1,0 +1,101 @@
+/** What can come of a pod. Every outcome has one reason code, the same in the response, the audit annotation, the log and the metric. */
+
+import type { Operation } from 'fast-json-patch';
+import type { Method } from './contract.ts';
+
+/** Why a pod is left as it is. */
+export const SKIPS = {
+  'not-a-pod-creation': 'the request does not create a pod',
+  'not-labelled': 'the pod carries no sandbox label',
+  'opted-out': 'the pod says openshell.ai/sandbox: "false"',
+  'mirror-pod': 'the pod mirrors a static pod of a kubelet and cannot be changed',
+  'already-sideloaded': 'the sandbox container already runs under a trusted supervisor',
+} as const;
+
+/** Why a pod was changed. */
+export const INJECTIONS = {
+  injected: 'the supervisor was put into the pod',
+  converged: 'a part of the supervisor was there; the rest was added',
+} as const;
+
+/** Why a pod is refused, with the HTTP status of the refusal: 422, the pod contradicts the contract; 403, the operator or the cluster does not allow it. */
+export const REFUSALS = {
+  'unknown-label-value': { code: 422, summary: 'the sandbox label has a value other than "true" or "false"' },
+  'unknown-method': { code: 422, summary: 'the method annotation names no method' },
+  'method-not-allowed': { code: 403, summary: 'the operator does not allow the method' },
+  'image-volume-dropped': { code: 403, summary: 'the API server would drop the image volume' },
+  'windows-pod': { code: 422, summary: 'the supervisor is a Linux program' },
+  'no-containers': { code: 422, summary: 'the pod has no containers' },
+  'container-not-found': { code: 422, summary: 'the container annotation names no container of the pod' },
+  'args-without-command': { code: 422, summary: 'the container has args, but the program they belong to is not known' },
+  'missing-command': { code: 422, summary: 'the container has no command and the operator requires one' },
+  'invalid-identity': { code: 422, summary: 'runAsUser or runAsGroup is not a user or group id' },
+  'volume-name-taken': { code: 422, summary: 'the name of the supervisor volume belongs to another volume' },
+  'mount-path-taken': { code: 422, summary: 'the path of the supervisor mount belongs to another mount' },
+  'init-container-name-taken': { code: 422, summary: 'the name of the install container belongs to another container' },
+  'supervisor-volume-shared': { code: 422, summary: 'another container could write into the supervisor volume' },
+  'untrusted-supervisor': { code: 403, summary: 'the pod brings a supervisor from an image that is not trusted' },
+  'incomplete-sidecar-topology': { code: 422, summary: 'a process-only supervisor without its network sidecar' },
+} as const;
+
+/** What an admitted pod's author should know. */
+export const WARNINGS = {
+  'no-command': 'the image ENTRYPOINT does not run',
+  'no-policy-source': 'the supervisor finds no policy',
+  'hooks-outside': 'exec probes and lifecycle hooks run outside the supervisor',
+  'containers-outside': 'other containers run outside the supervisor',
+} as const;
+
+export type SkipReason = keyof typeof SKIPS;
+export type InjectReason = keyof typeof INJECTIONS;
+export type RefuseReason = keyof typeof REFUSALS;
+
+export interface Warning {
+  readonly code: keyof typeof WARNINGS;
+  /** One sentence, below 256 characters: the API server cuts longer warnings. */
+  readonly message: string;
+}
+
+export interface Skip {
+  readonly verdict: 'skip';
+  readonly reason: SkipReason;
+}
+
+export interface Refuse {
+  readonly verdict: 'refuse';
+  readonly reason: RefuseReason;
+  /** One sentence, below 256 characters, that says what to change. */
+  readonly message: string;
+}
+
+export interface Inject {
+  readonly verdict: 'inject';
+  readonly reason: InjectReason;
+  readonly method: Method;
+  /** Name of the sandbox container. */
+  readonly container: string;
+  /** JSON Patch (RFC 6902) operations, in the order in which they apply. */
+  readonly operations: readonly Operation[];
+  readonly warnings: readonly Warning[];
+}
+
+export type Outcome = Skip | Refuse | Inject;
+
+export function skip(reason: SkipReason): Skip {
+  return { verdict: 'skip', reason };
+}
+
+export function refuse(reason: RefuseReason, message: string): Refuse {
+  return { verdict: 'refuse', reason, message };
+}
+
+/** A user's value for a sentence: in quotes, control characters escaped, cut at 40 characters so that the sentence stays readable. */
+export function quote(value: string): string {
+  return JSON.stringify(value.length > 40 ? `${value.slice(0, 39)}…` : value);
+}
+
+/** Names for a sentence: at most three of them, then how many more there are. */
+export function enumerate(names: readonly string[]): string {
+  const shown = names.slice(0, 3).map(quote).join(', ');
+  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;
+}

@@ -1,0 +1,73 @@
+/** The operations that put the supervisor into a pod: only what is missing, and no element of the user's is rewritten. */
+
+import { escapePathComponent, type Operation } from 'fast-json-patch';
+import { type Method, SIDELOADED_ANNOTATION, SUPERVISOR_MOUNT_PATH, supervisorBinary } from './contract.ts';
+import { environmentOperations } from './environment.ts';
+import { installContainer } from './install-container.ts';
+import { append, set } from './operations.ts';
+import type { Plan } from './plan.ts';
+import { securityContextOperations } from './security-context.ts';
+import { startsRightBinary } from './selection.ts';
+import type { SideloadSettings } from './settings.ts';
+
+const ANNOTATION_MEMBER = escapePathComponent(SIDELOADED_ANNOTATION);
+
+/** Builds the JSON Patch for a pod; applying it in order gives the sideloaded pod. */
+export function patchFor(plan: Plan, settings: SideloadSettings): Operation[] {
+  const { spec, method, existing } = plan;
+  const container = `/spec/containers/${plan.index}`;
+  const volumes = existing.method === undefined ? [{ name: existing.volumeName, ...volumeSource(method, settings) }] : [];
+  const installers = method === 'init-container' && !existing.installed ? [installContainer(plan, settings)] : [];
+  return [
+    ...append('/spec', 'volumes', spec.volumes, volumes),
+    ...append('/spec', 'initContainers', spec.initContainers, installers),
+    ...mountOperations(plan, container),
+    ...commandOperations(plan, container, settings),
+    ...environmentOperations(plan, container, settings),
+    ...securityContextOperations(plan, container, settings),
+    ...annotationOperations(plan),
+  ];
+}
+
+function volumeSource(method: Method, settings: SideloadSettings): Record<string, unknown> {
+  switch (method) {
+    case 'image-volume':
+      return { image: { reference: settings.image, ...(settings.pullPolicy === '' ? {} : { pullPolicy: settings.pullPolicy }) } };
+    case 'init-container':
+      return { emptyDir: {} };
+    case 'host-path':
+      return { hostPath: { path: SUPERVISOR_MOUNT_PATH, type: 'Directory' } };
+  }
+}
+
+function mountOperations({ container, existing }: Plan, path: string): Operation[] {
+  if (existing.mount === -1) {
+    return append(path, 'volumeMounts', container.volumeMounts, [
+      { name: existing.volumeName, mountPath: SUPERVISOR_MOUNT_PATH, readOnly: true },
+    ]);
+  }
+  return existing.readOnly ? [] : [set(`${path}/volumeMounts/${existing.mount}`, 'readOnly', true)];
+}
+
+/**
+ * The supervisor becomes the command; what the container ran before follows `--`, because the supervisor would take words
+ * that start with a dash for its own options. A container that ran nothing of its own gets no args: the supervisor then runs
+ * OPENSHELL_MAIN_PROCESS_SPEC or its default shell (crates/openshell-sandbox/src/main.rs).
+ */
+function commandOperations({ container, method, existing }: Plan, path: string, settings: SideloadSettings): Operation[] {
+  const binary = supervisorBinary(method, settings.layout);
+  if (existing.launched) return startsRightBinary(container, method) ? [] : [{ op: 'replace', path: `${path}/command/0`, value: binary }];
+  const command = set(path, 'command', [binary, '--workdir', container.workingDir || settings.workdir]);
+  const words = [...(container.command ?? []), ...(container.args ?? [])];
+  // Args with no command of their own are ours, from before another webhook took the command away: `decide` refuses all others.
+  if (words.length === 0 || !container.command?.length) return [command];
+  return [command, set(path, 'args', ['--', ...words])];
+}
+
+function annotationOperations({ pod, method }: Plan): Operation[] {
+  const annotations = pod.metadata?.annotations;
+  if (annotations?.[SIDELOADED_ANNOTATION] === method) return [];
+  if (annotations) return [set('/metadata/annotations', ANNOTATION_MEMBER, method)];
+  const metadata = set('/metadata', 'annotations', { [SIDELOADED_ANNOTATION]: method });
+  return pod.metadata ? [metadata] : [set('', 'metadata', {}), metadata];
+}

@@ -1,0 +1,16 @@
+import type { Method } from './contract.ts';
+import type { Existing } from './existing.ts';
+import type { Identity } from './identity.ts';
+import type { Container, Pod, PodSpec } from './pod.ts';
+
+/** How one pod gets under the supervisor: everything that is decided before an operation is built. */
+export interface Plan {
+  readonly pod: Pod;
+  readonly spec: PodSpec;
+  readonly container: Container;
+  /** Index of the container in spec.containers. */
+  readonly index: number;
+  readonly method: Method;
+  readonly existing: Existing;
+  readonly identity: Identity;
+}

@@ -1,0 +1,66 @@
+/**
+ * The part of a v1 Pod that the core reads. Members that are not named here are never touched, known to this version or not.
+ * Source: k8s.io/api/core/v1, types.go.
+ */
+
+import { anything, boolean, integer, list, object, type Passing, string, stringMap } from './shape.ts';
+
+const securityContext = object({
+  runAsUser: integer,
+  runAsGroup: integer,
+  runAsNonRoot: boolean,
+  privileged: boolean,
+  appArmorProfile: object({}),
+  capabilities: object({ add: list(string), drop: list(string) }),
+});
+
+const hook = object({ exec: object({}) });
+
+const container = object({
+  name: string,
+  image: string,
+  command: list(string),
+  args: list(string),
+  workingDir: string,
+  restartPolicy: string,
+  terminationMessagePath: string,
+  env: list(object({ name: string, value: string, valueFrom: object({}) })),
+  envFrom: list(object({})),
+  resources: object({ requests: anything, limits: anything }),
+  securityContext,
+  volumeMounts: list(object({ name: string, mountPath: string, readOnly: boolean, subPath: string, subPathExpr: string })),
+  volumeDevices: list(object({ devicePath: string })),
+  livenessProbe: hook,
+  readinessProbe: hook,
+  startupProbe: hook,
+  lifecycle: object({ postStart: hook, preStop: hook }),
+});
+
+const volume = object({
+  name: string,
+  image: object({ reference: string }),
+  emptyDir: object({}),
+  hostPath: object({ path: string }),
+});
+
+/** What has to hold of a pod before `decide` may see it. */
+export const podShape = object({
+  metadata: object({ name: string, generateName: string, namespace: string, labels: stringMap, annotations: stringMap }),
+  spec: object({
+    os: object({ name: string }),
+    nodeSelector: stringMap,
+    hostUsers: boolean,
+    resources: object({}),
+    securityContext: object({ runAsUser: integer, runAsGroup: integer, runAsNonRoot: boolean, appArmorProfile: object({}) }),
+    volumes: list(volume),
+    initContainers: list(container),
+    containers: list(container),
+  }),
+});
+
+export type Pod = Passing<typeof podShape>;
+export type PodSpec = NonNullable<Pod['spec']>;
+export type Container = Passing<typeof container>;
+export type Volume = Passing<typeof volume>;
+export type VolumeMount = NonNullable<Container['volumeMounts']>[number];
+export type EnvVar = NonNullable<Container['env']>[number];

@@ -1,0 +1,79 @@
+import type { Operation } from 'fast-json-patch';
+import { append, set } from './operations.ts';
+import type { Plan } from './plan.ts';
+import type { SideloadSettings } from './settings.ts';
+
+/** In a user namespace the bounding set starts empty: changing user, and reading other users' /proc, have to be asked for (OpenShell's driver). */
+const USER_NAMESPACE_CAPABILITIES = ['SETUID', 'SETGID', 'DAC_READ_SEARCH'];
+
+/** What uid 0 lacks besides when the container drops ALL: signalling, and handing files to, the sandboxed user. */
+const DROPPED_CAPABILITIES = [...USER_NAMESPACE_CAPABILITIES, 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'];
+
+/** The API server takes names as they are, runtimes without regard to case; some users write the kernel's `CAP_` prefix. */
+function normalize(capability: string): string {
+  return capability.toUpperCase().replace(/^CAP_/, '');
+}
+
+function neededCapabilities({ spec, container }: Plan, settings: SideloadSettings): string[] {
+  if (settings.capabilities.length === 0) return [];
+  const dropsAll = container.securityContext?.capabilities?.drop?.some((name) => normalize(name) === 'ALL');
+  return [
+    ...new Set([
+      ...settings.capabilities,
+      ...(spec.hostUsers === false ? USER_NAMESPACE_CAPABILITIES : []),
+      ...(dropsAll ? DROPPED_CAPABILITIES : []),
+    ]),
+  ];
+}
+
+/** Adds to what is there; a drop of a capability that the supervisor needs goes, because runtimes apply single drops last. */
+function capabilityOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
+  const context = plan.container.securityContext;
+  if (context?.privileged) return [];
+  const needed = neededCapabilities(plan, settings);
+  const capabilities = context?.capabilities;
+  const added = new Set((capabilities?.add ?? []).map(normalize));
+  const missing = added.has('ALL') ? [] : needed.filter((name) => !added.has(name));
+  if (!capabilities) return missing.length === 0 ? [] : [set(path, 'capabilities', { add: missing })];
+  const drop = capabilities.drop ?? [];
+  // From the end, so that the indexes of those that follow hold.
+  const undropped = [...drop.keys()].reverse().filter((index) => needed.includes(normalize(drop[index] ?? '')));
+  return [
+    ...append(`${path}/capabilities`, 'add', capabilities.add, missing),
+    ...undropped.map((index): Operation => ({ op: 'remove', path: `${path}/capabilities/drop/${index}` })),
+  ];
+}
+
+/** `Unconfined`, `RuntimeDefault` or `Localhost/NAME` as the API writes it. */
+function appArmorProfile(profile: string): { type: string; localhostProfile?: string } {
+  const prefix = 'Localhost/';
+  return profile.startsWith(prefix) ? { type: 'Localhost', localhostProfile: profile.slice(prefix.length) } : { type: profile };
+}
+
+/**
+ * Whether the pod chose a profile: in a field, or in the annotation that came before the field (KEP-24). The API server
+ * refuses a pod whose field and annotation differ.
+ */
+function choosesAppArmorProfile({ pod, spec, container }: Plan): boolean {
+  if (container.securityContext?.appArmorProfile || spec.securityContext?.appArmorProfile) return true;
+  return pod.metadata?.annotations?.[`container.apparmor.security.beta.kubernetes.io/${container.name ?? ''}`] !== undefined;
+}
+
+/**
+ * The supervisor starts as root. A kubelet refuses uid 0 beside runAsNonRoot: true, the pod's as well as the container's.
+ * AppArmor: containerd's default profile denies mounts even with SYS_ADMIN, so the operator's profile fills an empty choice.
+ */
+export function securityContextOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
+  const { spec, container } = plan;
+  const context = container.securityContext;
+  const members: Record<string, unknown> = {};
+  if (context?.runAsUser !== 0) members.runAsUser = 0;
+  if (context?.runAsNonRoot ?? spec.securityContext?.runAsNonRoot) members.runAsNonRoot = false;
+  if (settings.appArmorProfile !== '' && !choosesAppArmorProfile(plan)) members.appArmorProfile = appArmorProfile(settings.appArmorProfile);
+  if (!context) {
+    const needed = neededCapabilities(plan, settings);
+    return [set(path, 'securityContext', needed.length === 0 ? members : { ...members, capabilities: { add: needed } })];
+  }
+  const own = `${path}/securityContext`;
+  return [...Object.entries(members).map(([member, value]) => set(own, member, value)), ...capabilityOperations(plan, own, settings)];
+}

@@ -1,0 +1,93 @@
+/** Which pods are sandboxes, and which of their containers goes under the supervisor. */
+
+import { posix } from 'node:path';
+import {
+  CONTAINER_ANNOTATION,
+  DEFAULT_SANDBOX_CONTAINER,
+  LAYOUTS,
+  MANAGED_BY_LABEL,
+  MANAGED_BY_OPENSHELL,
+  METHODS,
+  type Method,
+  SANDBOX_LABEL,
+  SUPERVISOR_MOUNT_PATH,
+  supervisorBinary,
+} from './contract.ts';
+import { enumerate, quote, type Refuse, refuse, type Skip, skip } from './outcome.ts';
+import type { Container, Pod, PodSpec } from './pod.ts';
+
+/** A kubelet copies its static pods to the API server with this annotation; kubelets never run a pod that carries it. */
+const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';
+
+/** Says why a pod is no business of the webhook or must not start. Returns undefined for a sandbox. */
+export function passOver(pod: Pod): Skip | Refuse | undefined {
+  if (pod.metadata?.annotations?.[MIRROR_POD_ANNOTATION] !== undefined) return skip('mirror-pod');
+  const labels = pod.metadata?.labels ?? {};
+  const sandbox = labels[SANDBOX_LABEL];
+  if (sandbox === undefined) return labels[MANAGED_BY_LABEL] === MANAGED_BY_OPENSHELL ? undefined : skip('not-labelled');
+  if (sandbox === 'true') return undefined;
+  if (sandbox === 'false') return skip('opted-out');
+  return refuse(
+    'unknown-label-value',
+    `label ${SANDBOX_LABEL} is ${quote(sandbox)}: set it to "true" to run the pod under the supervisor, or to "false"`,
+  );
+}
+
+/** The supervisor is a Linux binary. */
+export function refuseWindows(spec: PodSpec): Refuse | undefined {
+  if (spec.os?.name !== 'windows' && spec.nodeSelector?.['kubernetes.io/os'] !== 'windows') return undefined;
+  return refuse(
+    'windows-pod',
+    `the pod is for Windows, the OpenShell supervisor runs on Linux only: remove label ${SANDBOX_LABEL} or schedule the pod on Linux`,
+  );
+}
+
+/** A mount path as the container runtime sees it: absolute, without `.`, `..` and doubled or trailing slashes. */
+export function absolutePath(path: string): string {
+  return posix.resolve('/', path);
+}
+
+/** Whether the container's command is the supervisor, at one of the places where a sideload puts it. */
+export function isLaunched(container: Container): boolean {
+  return METHODS.some((method) => startsRightBinary(container, method));
+}
+
+/** Whether the container's command is the supervisor at the place where this method puts it. */
+export function startsRightBinary(container: Container, method: Method): boolean {
+  return LAYOUTS.some((layout) => container.command?.[0] === supervisorBinary(method, layout));
+}
+
+/** Whether a sideload, or what another webhook left of one, is in this container. */
+function bearsSupervisor(container: Container): boolean {
+  return (
+    isLaunched(container) || (container.volumeMounts ?? []).some((mount) => absolutePath(mount.mountPath ?? '') === SUPERVISOR_MOUNT_PATH)
+  );
+}
+
+/**
+ * Chooses the container that goes under the supervisor, by index.
+ *
+ * The annotation decides; else a container that bears the supervisor already, so that another webhook which puts its
+ * sidecar first cannot move the choice between two invocations; else the one named `agent`; else the first, as OpenShell's
+ * Kubernetes driver chooses.
+ */
+export function chooseContainer(pod: Pod, containers: readonly Container[]): number | Refuse {
+  if (containers.length === 0)
+    return refuse('no-containers', 'spec.containers is empty: a sandbox needs a container to run under the supervisor');
+  const wanted = pod.metadata?.annotations?.[CONTAINER_ANNOTATION];
+  if (wanted !== undefined) {
+    const index = containers.findIndex((container) => container.name === wanted);
+    if (index !== -1) return index;
+    const names = containers.map((container) => container.name ?? '');
+    return refuse(
+      'container-not-found',
+      `annotation ${CONTAINER_ANNOTATION} is ${quote(wanted)}, which spec.containers does not have: name one of ${enumerate(names)}`,
+    );
+  }
+  const bearing = containers.findIndex(bearsSupervisor);
+  if (bearing !== -1) return bearing;
+  return Math.max(
+    0,
+    containers.findIndex((container) => container.name === DEFAULT_SANDBOX_CONTAINER),
+  );
+}

@@ -1,0 +1,48 @@
+/** What the core needs to know besides the pod: the operator's choices and what the cluster can do. */
+
+import type { Layout, Method } from './contract.ts';
+
+/** The operator's choices; src/config.ts reads them from flags and environment. */
+export interface SideloadSettings {
+  /** Reference of the supervisor image, as a kubelet pulls it. */
+  readonly image: string;
+  /** `Always`, `IfNotPresent`, `Never`, or empty: left to Kubernetes. */
+  readonly pullPolicy: string;
+  readonly layout: Layout;
+  /** The method of pods that name none; `auto` follows the cluster. */
+  readonly method: Method | 'auto';
+  readonly allowedMethods: readonly Method[];
+  /** Capabilities the supervisor needs, without `CAP_`; empty leaves capabilities to the pod. */
+  readonly capabilities: readonly string[];
+  /** `Unconfined`, `RuntimeDefault`, `Localhost/NAME`, or empty: left to the pod. */
+  readonly appArmorProfile: string;
+  /** Variables added to the sandbox container where it has none of that name. */
+  readonly env: readonly { readonly name: string; readonly value: string }[];
+  /** Repositories (no tag, no digest) whose images count as a supervisor. */
+  readonly trustedImages: ReadonlySet<string>;
+  /** What to do with a container that has neither command nor args. */
+  readonly missingCommand: 'warn' | 'refuse';
+  /** User and group id of the sandboxed process where the pod asks for none, or for root. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Working directory of the sandboxed process where the container sets none. */
+  readonly workdir: string;
+}
+
+/**
+ * What is known of the cluster.
+ *
+ * Releases before 1.35 admit a pod with an image volume and drop the volume's source unless the ImageVolume gate is on
+ * (KEP-4639): such a pod would start without its supervisor.
+ */
+export interface ClusterFacts {
+  /** What the API server does to an image volume. */
+  readonly imageVolumes: 'kept' | 'dropped' | 'unknown';
+  /** The API server's version, such as `v1.34.4`; empty when unknown. */
+  readonly serverVersion: string;
+  /** Whether every schedulable Linux node is known to mount image volumes. */
+  readonly everyNodeMountsImages: boolean;
+}
+
+/** No cluster was asked, as when the webhook runs on a developer's machine. */
+export const UNKNOWN_CLUSTER: ClusterFacts = { imageVolumes: 'unknown', serverVersion: '', everyNodeMountsImages: false };

@@ -1,0 +1,58 @@
+import { ENV } from './contract.ts';
+import { variableNames } from './environment.ts';
+import { enumerate, quote, type Warning } from './outcome.ts';
+import type { Plan } from './plan.ts';
+import type { Container } from './pod.ts';
+import type { SideloadSettings } from './settings.ts';
+
+function hookNames(container: Container): string[] {
+  const hooks = {
+    livenessProbe: container.livenessProbe,
+    readinessProbe: container.readinessProbe,
+    startupProbe: container.startupProbe,
+    'lifecycle.postStart': container.lifecycle?.postStart,
+    'lifecycle.preStop': container.lifecycle?.preStop,
+  };
+  return Object.entries(hooks).flatMap(([name, hook]) => (hook?.exec ? [name] : []));
+}
+
+/**
+ * What the author of an admitted pod should know. `kubectl` prints it for bare pods; the owner of a Deployment never sees it.
+ * A variable may come from envFrom, which an admission webhook cannot look into: then nothing is said.
+ */
+export function warningsFor(plan: Plan, settings: SideloadSettings): Warning[] {
+  const { spec, container, existing } = plan;
+  const warnings: Warning[] = [];
+  const name = quote(container.name ?? '');
+  const variables = variableNames(plan, settings);
+  const has = (...names: string[]): boolean => names.every((variable) => variables.has(variable)) || Boolean(container.envFrom?.length);
+  if (!existing.launched && !container.command?.length && !container.args?.length && !has(ENV.mainProcessSpec)) {
+    warnings.push({
+      code: 'no-command',
+      message: `container ${name} has no command: the image's ENTRYPOINT does not run, the supervisor starts its default shell; set command or ${ENV.mainProcessSpec}`,
+    });
+  }
+  if (!has(ENV.sandboxId, ENV.endpoint) && !has(ENV.policyRules, ENV.policyData)) {
+    warnings.push({
+      code: 'no-policy-source',
+      message: `container ${name} has no policy source, the supervisor will exit: set ${ENV.sandboxId} and ${ENV.endpoint}, or ${ENV.policyRules} and ${ENV.policyData}`,
+    });
+  }
+  const hooks = hookNames(container);
+  if (hooks.length > 0) {
+    warnings.push({
+      code: 'hooks-outside',
+      message: `exec in ${enumerate(hooks)} of container ${name} runs outside the supervisor, as root: use httpGet, tcpSocket or grpc`,
+    });
+  }
+  const others = [...(spec.containers ?? []), ...(spec.initContainers ?? []).filter((candidate) => candidate.restartPolicy === 'Always')]
+    .filter((candidate) => candidate !== container)
+    .map((candidate) => candidate.name ?? '');
+  if (others.length > 0) {
+    warnings.push({
+      code: 'containers-outside',
+      message: `only container ${name} runs under the supervisor; ${enumerate(others)} stay outside`,
+    });
+  }
+  return warnings;
+}

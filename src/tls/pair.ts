@@ -1,0 +1,30 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+
+/** A serving certificate (PEM, the chain leaf first) and its private key (PEM). */
+export interface CertificatePair {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/**
+ * Checks that a pair can be served.
+ *
+ * @param at the moment at which the certificate has to be valid still
+ * @returns the leaf, for its dates and names
+ * @throws Error when one is not PEM, they do not belong together, or the certificate has expired
+ */
+export function checkPair({ cert, key }: CertificatePair, at: Date): X509Certificate {
+  const leaf = parse('the certificate', () => new X509Certificate(cert));
+  const privateKey = parse('the private key', () => createPrivateKey(key));
+  if (!leaf.checkPrivateKey(privateKey)) throw new Error('the private key does not belong to the certificate');
+  if (new Date(leaf.validTo) <= at) throw new Error(`the certificate expired at ${new Date(leaf.validTo).toISOString()}`);
+  return leaf;
+}
+
+function parse<T>(what: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw new Error(`${what} is not PEM that can be read`, { cause });
+  }
+}
