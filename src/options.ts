@@ -93,8 +93,9 @@ function variables(value: string): { name: string; value: string }[] {
   return [...found].map(([name, text]) => ({ name, value: text }));
 }
 
-/** Repository, then optional tag and digest: github.com/distribution/reference, without its length limits. */
-const REPOSITORY = '[a-z0-9]+(?:[._:-]+[A-Za-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*';
+/** Optional registry with port, then path: github.com/distribution/reference, without its length limits. */
+const COMPONENT = '[a-z0-9]+(?:[._-]+[a-z0-9]+)*';
+const REPOSITORY = `(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*(?::[0-9]+)?/)?${COMPONENT}(?:/${COMPONENT})*`;
 const REFERENCE = new RegExp(`^${REPOSITORY}(?::[\\w][\\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`);
 
 function repositories(value: string): string[] {

@@ -9,7 +9,7 @@ import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { injectedFile, listGoldens, readGolden } from './goldens.ts';
 
 /** UPDATE_GOLDENS=1 writes the injected pods instead of comparing them: read the difference before committing it. */
-const update = process.env['UPDATE_GOLDENS'] === '1';
+const update = process.env.UPDATE_GOLDENS === '1';
 const { inputs, injected } = listGoldens();
 
 function apply(pod: Pod, operations: readonly Operation[]): Pod {

@@ -1,0 +1,131 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, readConfig } from '../src/config.ts';
+import { helpText } from '../src/help.ts';
+import { OPTIONS } from '../src/options.ts';
+
+function problemsOf(args: readonly string[], env: Record<string, string> = {}): readonly string[] {
+  try {
+    readConfig(args, env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe('the configuration', () => {
+  it('has defaults for everything', () => {
+    expect(readConfig([], {})).toEqual({
+      sideload: {
+        image: 'ghcr.io/nvidia/openshell/supervisor:latest',
+        pullPolicy: 'IfNotPresent',
+        layout: 'scratch',
+        method: 'image-volume',
+        allowedMethods: ['image-volume', 'init-container'],
+        capabilities: ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE', 'SYSLOG'],
+        appArmorProfile: 'Unconfined',
+        env: [],
+        trustedImages: new Set(['ghcr.io/nvidia/openshell/supervisor', 'ghcr.io/nvidia/openshell-community/supervisor']),
+        missingCommand: 'warn',
+        uid: 1000,
+        gid: 1000,
+        workdir: '/sandbox',
+      },
+      port: 8443,
+      adminPort: 8081,
+      bindAddress: '::',
+      tlsCertDir: '',
+      tlsMinVersion: 'TLSv1.3',
+      shutdownDelay: 5,
+      logLevel: 'info',
+    });
+  });
+
+  it('takes flags before the environment, and the environment before defaults', () => {
+    const env = { OPENSHELL_LISTEN_PORT: '1', OPENSHELL_ADMIN_LISTEN_PORT: '2' };
+    expect(readConfig(['--port=3'], env)).toMatchObject({ port: 3, adminPort: 2, shutdownDelay: 5 });
+  });
+
+  it('always trusts the configured image, by its repository', () => {
+    const { trustedImages } = readConfig(
+      ['--supervisor-image=mirror.example:5000/a/supervisor:1', '--trusted-supervisor-images=b/c'],
+      {},
+    ).sideload;
+    expect([...trustedImages]).toEqual(['b/c', 'mirror.example:5000/a/supervisor']);
+  });
+
+  it('collects repeated --supervisor-env, and lines of its variable', () => {
+    const expected = [
+      { name: 'A', value: '1,2=3' },
+      { name: 'B', value: '' },
+    ];
+    expect(readConfig(['--supervisor-env=A=1,2=3', '--supervisor-env', 'B='], {}).sideload.env).toEqual(expected);
+    expect(readConfig([], { OPENSHELL_SUPERVISOR_ENV: 'A=1,2=3\nB=\n' }).sideload.env).toEqual(expected);
+  });
+
+  it('lets pull policy, capabilities and AppArmor profile be empty', () => {
+    const args = ['--supervisor-image-pull-policy=', '--supervisor-capabilities=', '--supervisor-apparmor-profile='];
+    expect(readConfig(args, {}).sideload).toMatchObject({ pullPolicy: '', capabilities: [], appArmorProfile: '' });
+  });
+
+  it.each([
+    { args: ['--supervisor-image='], says: '--supervisor-image "": expected an image reference' },
+    { args: ['--supervisor-image=a b'], says: '--supervisor-image "a b": expected an image reference' },
+    { args: ['--supervisor-image-pull-policy=always'], says: '"always": expected an empty value, Always, IfNotPresent, Never' },
+    { args: ['--supervisor-image-layout=flat'], says: '"flat": expected scratch, community' },
+    { args: ['--supervisor-sideload-method=volume'], says: '"volume": expected image-volume, init-container, host-path, auto' },
+    { args: ['--supervisor-sideload-method=host-path'], says: '--allowed-sideload-methods "image-volume,init-container" lacks it' },
+    {
+      args: ['--supervisor-sideload-method=auto', '--allowed-sideload-methods=image-volume'],
+      says: '--allowed-sideload-methods "image-volume" lacks init-container, which auto falls back to',
+    },
+    { args: ['--allowed-sideload-methods='], says: 'expected at least one of image-volume, init-container, host-path' },
+    { args: ['--supervisor-capabilities=SYS_ADMIN,CAP_SYSLOG'], says: 'expected capability names without CAP_: write SYSLOG' },
+    { args: ['--supervisor-capabilities=sys_admin'], says: 'expected capability names such as SYS_ADMIN' },
+    { args: ['--supervisor-apparmor-profile=unconfined'], says: 'expected Unconfined, RuntimeDefault, Localhost/NAME or an empty value' },
+    { args: ['--supervisor-env=A'], says: '--supervisor-env: value 1: expected NAME=VALUE' },
+    { args: ['--supervisor-env=OPENSHELL_SANDBOX_UID=0'], says: 'OPENSHELL_SANDBOX_UID is set by the webhook from each pod' },
+    { args: ['--supervisor-env=A=1', '--supervisor-env=A=2'], says: 'A is given twice' },
+    { args: ['--trusted-supervisor-images=a:1'], says: 'expected repositories without tag or digest' },
+    { args: ['--missing-command=ignore'], says: '"ignore": expected warn, refuse' },
+    { args: ['--sandbox-uid=0'], says: '"0": expected an id other than root, 1 to 2147483647' },
+    { args: ['--sandbox-gid=1e3'], says: '"1e3": expected an id other than root' },
+    { args: ['--sandbox-workdir=work'], says: '"work": expected an absolute path' },
+    { args: ['--port=65536'], says: '"65536": expected a port, or 0 for any free one, 0 to 65535' },
+    { args: ['--bind-address='], says: '"": expected an IP address' },
+    { args: ['--tls-min-version=1.3'], says: '"1.3": expected TLSv1.3, TLSv1.2' },
+    { args: ['--shutdown-delay=61'], says: '"61": expected seconds, 0 to 60' },
+    { args: ['--log-level=trace'], says: '"trace": expected debug, info, warn, error' },
+    { args: ['--prot=1'], says: 'unknown flag --prot: see --help' },
+    { args: ['--port'], says: '--port needs a value: --port=PORT' },
+    { args: ['--port=1', '--port=2'], says: '--port is given twice: "1" and "2"' },
+    { args: ['run'], says: 'unexpected argument "run": see --help' },
+  ])('refuses $args', ({ args, says }) => {
+    expect(problemsOf(args).join('\n')).toContain(says);
+  });
+
+  it('reports every problem at once, and the variable it came from', () => {
+    expect(problemsOf(['--log-level=x', '--nope'], { OPENSHELL_LISTEN_PORT: 'tcp://10.0.0.1:443' })).toEqual([
+      'unknown flag --nope: see --help',
+      '--port "tcp://10.0.0.1:443" (from OPENSHELL_LISTEN_PORT): expected a port, or 0 for any free one, 0 to 65535',
+      '--log-level "x": expected debug, info, warn, error',
+    ]);
+  });
+
+  it('does not repeat a value that may be a secret', () => {
+    expect(problemsOf(['--supervisor-env=TOKEN-s3cret']).join()).not.toContain('s3cret');
+  });
+});
+
+describe('every option', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+
+  it.each(Object.entries(OPTIONS))('--%s stands in --help and in the README, with its variable and default', (name, option) => {
+    expect(helpText()).toContain(`--${name} `);
+    expect(helpText()).toContain(option.variable);
+    const row = readme.split('\n').find((line) => line.startsWith(`| \`--${name}\``));
+    expect(row).toContain(`\`${option.variable}\``);
+    expect(row).toContain(option.default === '' ? 'empty' : `\`${option.default}\``);
+  });
+});

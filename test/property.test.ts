@@ -1,0 +1,177 @@
+import fc from 'fast-check';
+import jsonPatch, { type Operation } from 'fast-json-patch';
+import { describe, expect, it } from 'vitest';
+import { readConfig } from '../src/config.ts';
+import { supervisorBinary } from '../src/sideload/contract.ts';
+import { decide } from '../src/sideload/decide.ts';
+import type { Container, Pod } from '../src/sideload/pod.ts';
+import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
+
+/** A member that is absent, null, or generated. */
+function maybe<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null | undefined> {
+  return fc.oneof({ weight: 1, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.constant(null) }, { weight: 4, arbitrary });
+}
+
+const name = fc.stringMatching(/^[a-z][a-z0-9]{0,6}$/);
+const word = fc.constantFrom('--', '-x', 'run', '--mode=process', '$(A)', '/opt/openshell/bin/openshell-sandbox/x', 'ünï', '~1/');
+const words = fc.array(word, { maxLength: 4 });
+const capability = fc.constantFrom('ALL', 'SYS_ADMIN', 'CAP_SYS_ADMIN', 'NET_RAW', 'SYSLOG', 'cap_kill', 'CHOWN', 'MKNOD');
+const id = fc.integer({ min: 0, max: 2 ** 31 - 1 });
+const unknown = fc.dictionary(fc.constantFrom('future', 'a/b', 'c~d'), fc.jsonValue());
+
+const variable = fc.oneof(
+  fc.record({
+    name: fc.constantFrom('A', 'OPENSHELL_SANDBOX_UID', 'OPENSHELL_OCI_IMAGE_USER', 'OPENSHELL_SANDBOX_ID'),
+    value: fc.string({ maxLength: 5 }),
+  }),
+  fc.record({ name: fc.constantFrom('B', 'OPENSHELL_SANDBOX_GID'), valueFrom: fc.constant({ fieldRef: { fieldPath: 'metadata.name' } }) }),
+);
+
+const container: fc.Arbitrary<Container> = fc
+  .tuple(
+    fc.record({
+      name,
+      image: fc.constant('registry.example/x:1'),
+      command: maybe(words),
+      args: maybe(words),
+      workingDir: maybe(fc.constantFrom('/work', '')),
+      env: maybe(fc.array(variable, { maxLength: 4 })),
+      envFrom: maybe(fc.constantFrom([], [{}])),
+      resources: maybe(fc.constantFrom({}, { requests: { cpu: '1' } }, { limits: { memory: '1Gi' }, requests: null })),
+      volumeMounts: maybe(
+        fc.uniqueArray(fc.record({ name, mountPath: fc.constantFrom('/a', '/b/c', '/opt/other', '/opt/openshell-x') }), {
+          maxLength: 3,
+          selector: (mount) => mount.mountPath,
+        }),
+      ),
+      securityContext: maybe(
+        fc.record({
+          runAsUser: maybe(id),
+          runAsGroup: maybe(id),
+          runAsNonRoot: maybe(fc.boolean()),
+          privileged: maybe(fc.boolean()),
+          appArmorProfile: maybe(fc.constant({ type: 'RuntimeDefault' })),
+          capabilities: maybe(fc.record({ add: maybe(fc.uniqueArray(capability)), drop: maybe(fc.uniqueArray(capability)) })),
+        }),
+      ),
+      livenessProbe: maybe(fc.constantFrom({ exec: {} }, {})),
+    }),
+    unknown,
+  )
+  .map(([known, more]) => ({ ...more, ...known }) as Container);
+
+const pod: fc.Arbitrary<Pod> = fc
+  .record({
+    annotations: maybe(fc.dictionary(fc.constantFrom('x', 'a/b'), fc.string({ maxLength: 4 }))),
+    method: fc.constantFrom('image-volume', 'init-container', 'host-path', undefined),
+    metadata: unknown,
+    spec: unknown,
+    hostUsers: maybe(fc.boolean()),
+    podResources: maybe(fc.constant({})),
+    securityContext: maybe(fc.record({ runAsUser: maybe(id), runAsNonRoot: maybe(fc.boolean()) })),
+    volumes: maybe(fc.uniqueArray(fc.record({ name, emptyDir: fc.constant({}) }), { maxLength: 3, selector: (volume) => volume.name })),
+    initContainers: maybe(fc.array(container, { maxLength: 2 })),
+    containers: fc.uniqueArray(container, { minLength: 1, maxLength: 3, selector: (candidate) => candidate.name }),
+  })
+  .map(({ annotations, method, metadata, spec, podResources, ...rest }) => ({
+    metadata: {
+      ...metadata,
+      labels: { 'openshell.ai/sandbox': 'true' },
+      annotations: method ? { ...annotations, 'openshell.ai/sideload-method': method } : annotations,
+    },
+    spec: { ...spec, resources: podResources, ...rest },
+  }));
+
+const settings = readConfig(
+  ['--allowed-sideload-methods=image-volume,init-container,host-path', '--supervisor-env=OPERATOR=1'],
+  {},
+).sideload;
+const OURS = ['OPENSHELL_SANDBOX_UID', 'OPENSHELL_SANDBOX_GID', 'OPENSHELL_OCI_IMAGE_USER', 'OPERATOR'];
+const NEEDED = ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE', 'SYSLOG'];
+const bare = (capabilityName: string): string => capabilityName.toUpperCase().replace(/^CAP_/, '');
+
+/** Takes out what the contract names: what is left has to be what was there. */
+function withoutSideload(pod: Pod, index: number): unknown {
+  const copy = JSON.parse(JSON.stringify(pod));
+  delete copy.metadata.annotations?.['openshell.ai/sideloaded'];
+  const list = <T>(value: T[] | null | undefined, keep: (element: T) => boolean): T[] => (value ?? []).filter(keep);
+  const unnamed = (element: { name: string }): boolean => !element.name.startsWith('openshell-supervisor-');
+  copy.spec.volumes = list(copy.spec.volumes, unnamed);
+  copy.spec.initContainers = list(copy.spec.initContainers, unnamed);
+  const chosen = copy.spec.containers[index];
+  for (const member of ['command', 'args']) delete chosen[member];
+  chosen.env = list(chosen.env, (element: { name: string }) => !OURS.includes(element.name));
+  chosen.volumeMounts = list(chosen.volumeMounts, unnamed);
+  const context = chosen.securityContext ?? {};
+  const profile = context.appArmorProfile;
+  const capabilities = context.capabilities ?? {};
+  chosen.securityContext = {
+    ...context,
+    runAsUser: null,
+    runAsNonRoot: null,
+    privileged: context.privileged ?? null,
+    runAsGroup: context.runAsGroup ?? null,
+    appArmorProfile: profile?.type === 'Unconfined' ? null : (profile ?? null),
+    capabilities: {
+      add: list(
+        capabilities.add,
+        (element: string) =>
+          ![...NEEDED, 'SETUID', 'SETGID', 'DAC_READ_SEARCH', 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'].includes(bare(element)),
+      ),
+      drop: list(capabilities.drop, (element: string) => ['ALL', 'NET_RAW', 'MKNOD'].includes(bare(element))),
+    },
+  };
+  copy.metadata.annotations = { ...copy.metadata.annotations };
+  return copy;
+}
+
+describe('any pod that is injected', () => {
+  it('has one volume, one mount, the right command, keeps all the rest, and is injected only once', () => {
+    let injected = 0;
+    fc.assert(
+      fc.property(pod, (input) => {
+        const before = JSON.stringify(input);
+        const outcome = decide(input, settings, UNKNOWN_CLUSTER);
+        expect(JSON.stringify(input)).toBe(before);
+        if (outcome.verdict === 'refuse') {
+          expect(outcome.reason).toBe('args-without-command');
+          return;
+        }
+        if (outcome.verdict !== 'inject') throw new Error(`${outcome.reason} for a fresh pod`);
+        injected++;
+        // As the API server gets it: undefined members are absent.
+        const original = JSON.parse(before) as Pod;
+        const after = jsonPatch.applyPatch(JSON.parse(before), outcome.operations as Operation[], true).newDocument as Pod;
+        const index = original.spec?.containers?.findIndex((candidate) => candidate.name === outcome.container) ?? -1;
+        const [was, is] = [original.spec?.containers?.[index], after.spec?.containers?.[index]];
+
+        expect(after.spec?.volumes?.filter((volume) => volume.name === 'openshell-supervisor-bin')).toHaveLength(1);
+        expect(is?.volumeMounts?.filter((mount) => mount.name === 'openshell-supervisor-bin')).toEqual([
+          { name: 'openshell-supervisor-bin', mountPath: '/opt/openshell/bin', readOnly: true },
+        ]);
+        expect(after.spec?.initContainers?.at(-1)?.name === 'openshell-supervisor-install').toBe(outcome.method === 'init-container');
+        expect(is?.command).toEqual([supervisorBinary(outcome.method, 'scratch'), '--workdir', was?.workingDir || '/sandbox']);
+        const command = [...(was?.command ?? []), ...(was?.args ?? [])];
+        expect(is?.args ?? []).toEqual(command.length === 0 ? (was?.args ?? []) : ['--', ...command]);
+        expect(is?.securityContext?.runAsUser).toBe(0);
+        expect(is?.securityContext?.runAsNonRoot ?? after.spec?.securityContext?.runAsNonRoot ?? false).toBe(false);
+        for (const identity of OURS.slice(0, 3)) {
+          const values = is?.env?.filter((entry) => entry.name === identity).map((entry) => entry.value) ?? [];
+          expect(values.length).toBeGreaterThan(0);
+          for (const value of values) expect(value).toMatch(identity.endsWith('USER') ? /^$/ : /^[1-9]\d*$/);
+        }
+        if (!is?.securityContext?.privileged) {
+          const { add, drop } = is?.securityContext?.capabilities ?? {};
+          const added = (add ?? []).map(bare);
+          const dropped = (drop ?? []).map(bare);
+          for (const needed of NEEDED)
+            expect([added.includes('ALL') || added.includes(needed), dropped.includes(needed)]).toEqual([true, false]);
+          expect(withoutSideload(after, index)).toEqual(withoutSideload(original, index));
+        }
+        expect(decide(after, settings, UNKNOWN_CLUSTER)).toEqual({ verdict: 'skip', reason: 'already-sideloaded' });
+      }),
+      { numRuns: 3000 },
+    );
+    expect(injected).toBeGreaterThan(1500);
+  });
+});

@@ -1,0 +1,355 @@
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { request as httpsRequest, type RequestOptions } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, type PeerCertificate, type TLSSocket } from 'node:tls';
+import jsonPatch from 'fast-json-patch';
+import { pino } from 'pino';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readConfig } from '../src/config.ts';
+import { type Running, serve } from '../src/serve.ts';
+import { ensureLocalCertificates } from '../src/tls/local.ts';
+import { agent, sandbox } from './pods.ts';
+import { review } from './reviews.ts';
+
+const dir = mkdtempSync(join(tmpdir(), 'sideload-server-'));
+const tlsDir = join(dir, 'tls');
+let logged: Record<string, unknown>[] = [];
+const log = pino(
+  { level: 'debug' },
+  new Writable({ write: (chunk, _encoding, done) => done(void logged.push(JSON.parse(String(chunk)))) }),
+);
+const ca = (): string => readFileSync(join(tlsDir, 'ca.crt'), 'utf8');
+
+const start = (...flags: string[]): Promise<Running> =>
+  serve(
+    readConfig(flags, {
+      OPENSHELL_LISTEN_PORT: '0',
+      OPENSHELL_ADMIN_LISTEN_PORT: '0',
+      OPENSHELL_BIND_ADDRESS: '127.0.0.1',
+      OPENSHELL_TLS_CERT_DIR: tlsDir,
+      OPENSHELL_SHUTDOWN_DELAY: '0',
+    }),
+    '1.2.3',
+    log,
+  );
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string | string[] | undefined>;
+  readonly body: string;
+}
+
+/** Sends a request over TLS, the CA verified. */
+function send(port: number, body: string | Buffer, options: RequestOptions = {}): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpsRequest(
+      {
+        host: 'localhost',
+        port,
+        path: '/mutate',
+        method: 'POST',
+        ca: ca(),
+        headers: { 'content-type': 'application/json' },
+        agent: false,
+        ...options,
+      },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: text }));
+      },
+    );
+    request.on('error', reject).end(body);
+  });
+}
+
+const post = async (port: number, body: unknown) => JSON.parse((await send(port, JSON.stringify(body))).body);
+const admin = (running: Running, path: string): Promise<Response> => fetch(`http://127.0.0.1:${running.adminPort}${path}`);
+
+/** The certificate that a new connection is shown. */
+async function servedCertificate(port: number): Promise<PeerCertificate> {
+  const socket: TLSSocket = connect({ host: '127.0.0.1', port, ca: ca(), servername: 'localhost' });
+  await new Promise<void>((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
+  const certificate = socket.getPeerCertificate();
+  socket.destroy();
+  return certificate;
+}
+
+async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 150; i++) {
+    if (await holds()) return;
+    await sleep(100);
+  }
+  throw new Error(`not within 15 s: ${what}`);
+}
+
+beforeAll(() => ensureLocalCertificates(tlsDir));
+afterAll(() => rmSync(dir, { recursive: true }));
+afterEach(() => {
+  logged = [];
+});
+
+describe('the webhook over TLS', () => {
+  let running: Running;
+  beforeAll(async () => {
+    running = await start();
+  });
+  afterAll(() => running.drain());
+
+  it('answers a labelled pod with a patch that applies, audit annotations and no warnings', async () => {
+    const pod = sandbox();
+    const { apiVersion, kind, response } = await post(running.port, review(pod, { uid: 'u-42' }));
+    expect({ apiVersion, kind }).toEqual({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview' });
+    expect(response).toMatchObject({
+      uid: 'u-42',
+      allowed: true,
+      patchType: 'JSONPatch',
+      auditAnnotations: { reason: 'injected', method: 'image-volume', container: 'agent' },
+    });
+    expect(response.warnings).toBeUndefined();
+    const patched = jsonPatch.applyPatch(
+      structuredClone(pod),
+      JSON.parse(Buffer.from(response.patch, 'base64').toString()),
+      true,
+    ).newDocument;
+    expect(patched.spec?.containers?.[0]?.command?.[0]).toBe('/opt/openshell/bin/openshell-sandbox');
+  });
+
+  it('refuses with a status, and warns', async () => {
+    const refused = await post(running.port, review(sandbox({ labels: { 'openshell.ai/sandbox': 'yes' } })));
+    expect(refused.response).toMatchObject({
+      uid: 'u-1',
+      allowed: false,
+      status: { code: 422, reason: 'Invalid' },
+      auditAnnotations: { reason: 'unknown-label-value' },
+    });
+    const warned = await post(running.port, review(sandbox({ spec: { containers: [agent({ command: null })] } })));
+    expect(warned.response.warnings).toEqual([expect.stringContaining('has no command')]);
+  });
+
+  it('leaves alone what is not the creation of a pod', async () => {
+    const { response } = await post(running.port, review(sandbox(), { operation: 'UPDATE' }));
+    expect(response).toEqual({ uid: 'u-1', allowed: true, auditAnnotations: { reason: 'not-a-pod-creation' } });
+  });
+
+  it('keeps a member named __proto__ a member like any other', async () => {
+    const body = JSON.stringify(review(sandbox())).replace('"labels":{', '"labels":{"__proto__":"x","constructor":"y",');
+    expect((await send(running.port, body)).status).toBe(200);
+  });
+
+  const json = { 'content-type': 'application/json' };
+  it.each([
+    { why: 'bad JSON', body: '{"a":', status: 400, says: 'is not valid JSON' },
+    { why: 'an empty body', body: '', status: 400, says: 'cannot be empty' },
+    { why: 'something else', body: '[]', status: 400, says: 'not an AdmissionReview' },
+    {
+      why: 'another version',
+      body: JSON.stringify({ apiVersion: 'admission.k8s.io/v1beta1', kind: 'AdmissionReview' }),
+      status: 400,
+      says: 'expected apiVersion \\"admission.k8s.io/v1\\"',
+    },
+    {
+      why: 'a pod of the wrong shape',
+      body: JSON.stringify(review({ spec: { containers: 7 } } as never)),
+      status: 400,
+      says: 'spec.containers is a number, not a list',
+    },
+    {
+      why: 'another content type',
+      body: '{}',
+      options: { headers: { 'content-type': 'text/plain' } },
+      status: 415,
+      says: 'Unsupported Media Type',
+    },
+    { why: 'no content type', body: '{}', options: { headers: {} }, status: 415, says: 'Unsupported Media Type' },
+    { why: 'another path', body: '{}', options: { path: '/validate', headers: json }, status: 404, says: 'the webhook is POST /mutate' },
+    { why: 'another method', body: '', options: { method: 'GET', headers: {} }, status: 404, says: 'no GET /mutate here' },
+  ])('answers $why with a Status: $status', async ({ body, options, status, says }) => {
+    const answer = await send(running.port, body, options);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body)).toMatchObject({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code: status });
+    expect(answer.body).toContain(says);
+  });
+
+  it('takes 7 MiB and answers more than 8 MiB with 413', async () => {
+    const big = (bytes: number): string => JSON.stringify(review(sandbox({ annotations: { big: 'x'.repeat(bytes) } })));
+    expect((await send(running.port, big(7 * 2 ** 20))).status).toBe(200);
+    const { status, body } = await send(running.port, big(9 * 2 ** 20));
+    expect([status, JSON.parse(body).kind]).toEqual([413, 'Status']);
+  });
+
+  it('does not speak TLS 1.2 unless told', async () => {
+    await expect(send(running.port, '{}', { maxVersion: 'TLSv1.2' })).rejects.toThrow(/protocol version/);
+    const lenient = await start('--tls-min-version=TLSv1.2');
+    expect((await send(lenient.port, '{}', { maxVersion: 'TLSv1.2' })).status).toBe(400);
+    await lenient.drain();
+  });
+
+  it('writes one log line an admission, without environment, args or pod', async () => {
+    const secret = agent({ command: ['s3cret-command'], args: ['s3cret-arg'], env: [{ name: 'TOKEN', value: 's3cret-value' }] });
+    await post(
+      running.port,
+      review(
+        { ...sandbox({ spec: { containers: [secret] } }), metadata: { generateName: 'job-', labels: { 'openshell.ai/sandbox': 'true' } } },
+        { dryRun: true },
+      ),
+    );
+    expect(logged).toHaveLength(1);
+    expect(logged[0]).toMatchObject({
+      uid: 'u-1',
+      namespace: 'agents',
+      generateName: 'job-',
+      outcome: 'inject',
+      reason: 'injected',
+      method: 'image-volume',
+      container: 'agent',
+      dryRun: true,
+      warnings: ['no-policy-source'],
+      durationMs: expect.any(Number),
+    });
+    expect(JSON.stringify(logged)).not.toContain('s3cret');
+  });
+
+  it('counts admissions, warnings and HTTP errors, and tells its build and certificate', async () => {
+    const before = await (await admin(running, '/metrics')).text();
+    await post(running.port, review(sandbox({ spec: { containers: [agent({ env: null })] } }), { dryRun: true }));
+    const text = await (await admin(running, '/metrics')).text();
+    const value = (metrics: string, line: string): number =>
+      Number(
+        metrics
+          .split('\n')
+          .find((candidate) => candidate.startsWith(line))
+          ?.split(' ')
+          .at(-1) ?? 0,
+      );
+    const admissions = 'openshell_sideload_admissions_total{outcome="inject",reason="injected",method="image-volume",dry_run="true"}';
+    for (const line of [
+      admissions,
+      'openshell_sideload_warnings_total{warning="no-policy-source"}',
+      'openshell_sideload_admission_duration_seconds_count',
+    ]) {
+      expect(value(text, line) - value(before, line), line).toBe(1);
+    }
+    expect(value(text, 'openshell_sideload_http_errors_total{code="415"}')).toBeGreaterThan(0);
+    expect(text).toContain(`openshell_sideload_build_info{version="1.2.3",node="${process.version}"} 1`);
+    expect(value(text, 'openshell_sideload_certificate_expiry_timestamp_seconds') * 1000).toBeGreaterThan(Date.now() + 80 * 86_400_000);
+  });
+
+  it('tells its health and readiness on the admin port', async () => {
+    expect([(await admin(running, '/healthz')).status, (await admin(running, '/readyz')).status]).toEqual([200, 200]);
+    expect(await (await admin(running, '/readyz?verbose')).text()).toBe(
+      '[+] serving: accepting admission reviews\n[+] cluster: not asked: image volumes are assumed to be kept\nok',
+    );
+    expect((await admin(running, '/mutate')).status).toBe(404);
+  });
+});
+
+describe('the serving certificate', () => {
+  it('is replaced without a restart, and a broken or foreign one is not taken', async () => {
+    const running = await start();
+    const first = await servedCertificate(running.port);
+    const read = (name: string): string => readFileSync(join(tlsDir, name), 'utf8');
+    const [oldCert, oldKey] = [read('tls.crt'), read('tls.key')];
+
+    writeFileSync(join(tlsDir, 'tls.crt'), 'not a certificate');
+    await until('the broken certificate is reported', () =>
+      logged.some(({ level, err }) => level === 50 && JSON.stringify(err).includes('not PEM')),
+    );
+    expect((await servedCertificate(running.port)).fingerprint256).toBe(first.fingerprint256);
+
+    rmSync(join(tlsDir, 'tls.crt'));
+    await ensureLocalCertificates(tlsDir);
+    await until(
+      'the new certificate is served',
+      async () => (await servedCertificate(running.port)).fingerprint256 !== first.fingerprint256,
+    );
+    const second = await servedCertificate(running.port);
+
+    writeFileSync(join(tlsDir, 'tls.crt'), oldCert);
+    await until('the mismatch is reported', () =>
+      logged.some(({ err }) => JSON.stringify(err ?? '').includes('does not belong to the certificate')),
+    );
+    expect((await servedCertificate(running.port)).fingerprint256).toBe(second.fingerprint256);
+
+    writeFileSync(join(tlsDir, 'tls.key'), oldKey);
+    await until(
+      'the first pair is served again',
+      async () => (await servedCertificate(running.port)).fingerprint256 === first.fingerprint256,
+    );
+    const metrics = await (await admin(running, '/metrics')).text();
+    expect(metrics).toMatch(/certificate_reloads_total\{result="ok"\} 2/);
+    expect(metrics).toMatch(/certificate_reloads_total\{result="error"\} 2/);
+    await running.drain();
+  });
+
+  it('missing at the start, names the directory and the files', async () => {
+    await expect(start('--tls-cert-dir=/nonexistent')).rejects.toThrow(
+      /no usable certificate in \/nonexistent \(tls\.crt, tls\.key\): ENOENT/,
+    );
+  });
+});
+
+describe('local certificates', () => {
+  it('are made once, with private keys for the owner only, and made anew when their time nears its end', async () => {
+    const local = join(dir, 'local');
+    expect(await ensureLocalCertificates(local)).toBe(true);
+    const made = readFileSync(join(local, 'tls.crt'), 'utf8');
+    for (const key of ['ca.key', 'tls.key']) expect(statSync(join(local, key)).mode & 0o777).toBe(0o600);
+    expect(await ensureLocalCertificates(local)).toBe(false);
+    expect(readFileSync(join(local, 'tls.crt'), 'utf8')).toBe(made);
+
+    const authority = readFileSync(join(local, 'ca.crt'), 'utf8');
+    expect(await ensureLocalCertificates(local, new Date(Date.now() + 70 * 86_400_000))).toBe(true);
+    expect(readFileSync(join(local, 'tls.crt'), 'utf8')).not.toBe(made);
+    expect(readFileSync(join(local, 'ca.crt'), 'utf8'), 'the CA has time left').toBe(authority);
+  });
+
+  it('carry the names of the Service', async () => {
+    const running = await start();
+    const { subjectaltname } = await servedCertificate(running.port);
+    expect(subjectaltname).toContain('DNS:openshell-sideload.openshell-system.svc,');
+    await running.drain();
+  });
+});
+
+describe('draining', () => {
+  it('fails readiness first, still takes connections, finishes requests in flight and then closes', async () => {
+    const running = await start('--shutdown-delay=1');
+    const body = JSON.stringify(review(sandbox()));
+    // A request whose body is half sent when draining starts.
+    const inFlight = new Promise<Answer>((resolve, reject) => {
+      const request = httpsRequest(
+        {
+          host: 'localhost',
+          port: running.port,
+          path: '/mutate',
+          method: 'POST',
+          ca: ca(),
+          agent: false,
+          headers: { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) },
+        },
+        (response) => {
+          response.resume().on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, body: '' }));
+        },
+      );
+      request.on('error', reject);
+      request.write(body.slice(0, 100));
+      setTimeout(() => request.end(body.slice(100)), 1500);
+    });
+    await sleep(200);
+
+    const drained = running.drain();
+    await until('readiness fails', async () => (await admin(running, '/readyz')).status === 503);
+    expect((await admin(running, '/healthz')).status).toBe(200);
+    const during = await send(running.port, body);
+    expect([during.status, during.headers.connection]).toEqual([200, 'close']);
+    await drained;
+    expect((await inFlight).status).toBe(200);
+    await expect(send(running.port, body)).rejects.toThrow(/ECONNREFUSED/);
+  });
+});
