@@ -1,5 +1,5 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { include: ['test/*.test.ts'], pool: 'threads' },
+  test: { include: ['test/*.test.ts'], pool: 'threads', testTimeout: 30_000 },
 });

@@ -17,8 +17,8 @@ function wrap(text: string): string {
 export function helpText(): string {
   const options = (Object.entries(OPTIONS) as [string, Option<unknown>][]).map(
     ([name, { value, variable, default: fallback, description }]) => {
-      const origin = `(${variable}; default: ${fallback === '' ? 'empty' : fallback})`;
-      return `  --${name} ${value}\n${wrap(description)}${INDENT}${origin}\n`;
+      const shown = fallback === '' ? 'empty' : fallback;
+      return `  --${name} ${value}\n${wrap(description)}${INDENT}default: ${shown}\n${INDENT}environment: ${variable}\n`;
     },
   );
   return [

@@ -4,7 +4,7 @@ import closeWithGrace from 'close-with-grace';
 import { pino } from 'pino';
 import { ConfigError, readConfig } from './config.ts';
 import { helpText } from './help.ts';
-import { serve } from './serve.ts';
+import { type Running, serve } from './serve.ts';
 
 /** Exit codes: 0 stopped as asked, 1 could not start or failed, 2 wrong command line or environment. */
 const EXIT_FAILED = 1;
@@ -31,13 +31,15 @@ async function main(args: readonly string[]): Promise<void> {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (level) => ({ level }) },
   });
+  let running: Running | undefined;
+  // Before anything listens: a signal during the start ends the process too.
+  closeWithGrace({ delay: config.shutdownDelay * 1000 + DRAIN_LIMIT_MS, logger: false }, async ({ err, signal }) => {
+    if (err) log.fatal({ err }, 'ending after an error that nothing caught');
+    else log.info({ signal }, 'asked to stop');
+    await running?.drain();
+  });
   try {
-    const running = await serve(config, version, log);
-    closeWithGrace({ delay: config.shutdownDelay * 1000 + DRAIN_LIMIT_MS, logger: false }, async ({ err, signal }) => {
-      if (err) log.fatal({ err }, 'ending after an error that nothing caught');
-      else log.info({ signal }, 'asked to stop');
-      await running.drain();
-    });
+    running = await serve(config, version, log);
   } catch (error) {
     log.fatal({ err: error }, 'cannot start');
     // One of the two ports may be listening already.

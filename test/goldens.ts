@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { type Config, readConfig } from '../src/config.ts';
 import type { Pod } from '../src/sideload/pod.ts';
 
-export const GOLDEN_DIR = new URL('./goldens/', import.meta.url);
+const GOLDEN_DIR = new URL('./goldens/', import.meta.url);
 const INJECTED = '.injected.yaml';
 
 export interface Golden {

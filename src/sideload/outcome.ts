@@ -47,7 +47,7 @@ export const WARNINGS = {
 } as const;
 
 export type SkipReason = keyof typeof SKIPS;
-export type InjectReason = keyof typeof INJECTIONS;
+type InjectReason = keyof typeof INJECTIONS;
 export type RefuseReason = keyof typeof REFUSALS;
 
 export interface Warning {

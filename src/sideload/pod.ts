@@ -62,5 +62,4 @@ export type Pod = Passing<typeof podShape>;
 export type PodSpec = NonNullable<Pod['spec']>;
 export type Container = Passing<typeof container>;
 export type Volume = Passing<typeof volume>;
-export type VolumeMount = NonNullable<Container['volumeMounts']>[number];
 export type EnvVar = NonNullable<Container['env']>[number];

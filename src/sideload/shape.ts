@@ -6,7 +6,7 @@
  */
 
 /** Checks `value`, found at `path`. Returns undefined when it fits, else a sentence such as "spec.volumes is a string, not a list". */
-export type Check = (value: unknown, path: string) => string | undefined;
+type Check = (value: unknown, path: string) => string | undefined;
 
 /** A check that carries, for the compiler only, the type of what passes it. */
 export type Shape<T> = Check & { readonly passes?: T };

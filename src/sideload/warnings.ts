@@ -51,7 +51,7 @@ export function warningsFor(plan: Plan, settings: SideloadSettings): Warning[] {
   if (others.length > 0) {
     warnings.push({
       code: 'containers-outside',
-      message: `only container ${name} runs under the supervisor; ${enumerate(others)} stay outside`,
+      message: `only container ${name} runs under the supervisor, not ${enumerate(others)}`,
     });
   }
   return warnings;

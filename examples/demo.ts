@@ -1,0 +1,93 @@
+/**
+ * `npm run demo`: starts the webhook on a free port, sends it the pods of this folder as the API server would (HTTPS, the CA
+ * verified) and prints what becomes of each.
+ */
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { request } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stripVTControlCharacters, styleText } from 'node:util';
+import { createTwoFilesPatch } from 'diff';
+import jsonPatch from 'fast-json-patch';
+import { pino } from 'pino';
+import { parse, stringify } from 'yaml';
+import type { ReviewResponse } from '../src/admission/review.ts';
+import { readConfig } from '../src/config.ts';
+import { serve } from '../src/serve.ts';
+import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
+
+const folder = new URL('./', import.meta.url);
+const paint = (style: Parameters<typeof styleText>[0], text: string): string => styleText(style, text, { stream: process.stdout });
+
+/** Sends one pod's creation and returns the webhook's answer. */
+function send(port: number, ca: Buffer, pod: unknown): Promise<ReviewResponse['response']> {
+  const review = {
+    apiVersion: 'admission.k8s.io/v1',
+    kind: 'AdmissionReview',
+    request: {
+      uid: crypto.randomUUID(),
+      kind: { group: '', version: 'v1', kind: 'Pod' },
+      operation: 'CREATE',
+      namespace: 'agents',
+      object: pod,
+    },
+  };
+  return new Promise((resolve, reject) => {
+    const call = request(
+      { host: 'localhost', port, path: '/mutate', method: 'POST', ca, headers: { 'content-type': 'application/json' } },
+      (answer) => {
+        let body = '';
+        answer.setEncoding('utf8').on('data', (chunk: string) => {
+          body += chunk;
+        });
+        answer.on('end', () => {
+          if (answer.statusCode === 200) resolve((JSON.parse(body) as ReviewResponse).response);
+          else reject(new Error(`HTTP ${answer.statusCode}: ${body}`));
+        });
+      },
+    );
+    call.on('error', reject).end(JSON.stringify(review));
+  });
+}
+
+/** The difference between two pods, as a unified diff of their YAML. */
+function diff(before: unknown, after: unknown): string {
+  const yaml = (pod: unknown): string => stringify(pod, { lineWidth: 0, aliasDuplicateObjects: false });
+  const [, , , ...lines] = createTwoFilesPatch('before', 'after', yaml(before), yaml(after), undefined, undefined, { context: 2 })
+    .trimEnd()
+    .split('\n');
+  const styles: Record<string, Parameters<typeof styleText>[0]> = { '+': 'green', '-': 'red', '@': 'cyan' };
+  return lines.map((line) => `  ${styles[line[0] ?? ''] ? paint(styles[line[0] ?? ''] ?? 'reset', line) : line}`).join('\n');
+}
+
+function show(file: string, pod: object, response: ReviewResponse['response']): void {
+  const { reason, method, container } = response.auditAnnotations;
+  const verdict = !response.allowed ? paint('red', 'refused') : response.patch ? paint('green', 'injected') : paint('yellow', 'left alone');
+  const how = method ? `, method ${method}, container ${container}` : '';
+  const line = `${paint('bold', file)}: ${verdict} (reason ${reason}${how})`;
+  console.log(`${line}\n${'-'.repeat(stripVTControlCharacters(line).length)}`);
+  if (response.status) console.log(`  ${response.status.code} ${response.status.reason}: ${response.status.message}`);
+  for (const warning of response.warnings ?? []) console.log(`  ${paint('yellow', 'Warning:')} ${warning}`);
+  if (response.patch) {
+    const operations = JSON.parse(Buffer.from(response.patch, 'base64').toString());
+    console.log(diff(pod, jsonPatch.applyPatch(structuredClone(pod), operations, true).newDocument));
+  }
+  console.log();
+}
+
+const tls = mkdtempSync(join(tmpdir(), 'openshell-sideload-demo-'));
+try {
+  await ensureLocalCertificates(tls);
+  const flags = ['--port=0', '--admin-port=0', '--bind-address=127.0.0.1', '--shutdown-delay=0', `--tls-cert-dir=${tls}`];
+  const running = await serve(readConfig(flags, {}), 'demo', pino({ level: 'silent' }));
+  const ca = readFileSync(join(tls, CA_FILE));
+  console.log(`The webhook serves at https://localhost:${running.port}/mutate\n`);
+  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
+    const pod = parse(readFileSync(new URL(file, folder), 'utf8'));
+    show(file, pod, await send(running.port, ca, pod));
+  }
+  await running.drain();
+} finally {
+  rmSync(tls, { recursive: true });
+}

@@ -1,0 +1,108 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import {
+  CONTAINER_ANNOTATION,
+  MANAGED_BY_LABEL,
+  MANAGED_BY_OPENSHELL,
+  METHOD_ANNOTATION,
+  NAMESPACE_LABEL,
+  SANDBOX_ID_LABEL,
+  SANDBOX_LABEL,
+  SIDELOADED_ANNOTATION,
+} from '../src/sideload/contract.ts';
+import { INJECTIONS, REFUSALS, SKIPS, WARNINGS } from '../src/sideload/outcome.ts';
+
+const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
+const readme = read('README.md');
+
+describe('the README', () => {
+  it.each(Object.entries({ ...SKIPS, ...INJECTIONS, ...WARNINGS }))('has a row for %s', (code, summary) => {
+    expect(readme).toContain(`\`${code}\` | ${summary} |`);
+  });
+
+  it.each(Object.entries(REFUSALS))('has a row for the refusal %s, with its status', (code, { code: status, summary }) => {
+    expect(readme).toContain(`| refused, ${status} | \`${code}\` | ${summary} |`);
+  });
+
+  it.each([
+    NAMESPACE_LABEL,
+    SANDBOX_LABEL,
+    MANAGED_BY_LABEL,
+    SANDBOX_ID_LABEL,
+    METHOD_ANNOTATION,
+    CONTAINER_ANNOTATION,
+    SIDELOADED_ANNOTATION,
+  ])('has the contract’s %s', (key) => {
+    expect(readme).toMatch(new RegExp(`^\\| (label|annotation) \`${key}\` \\|`, 'm'));
+  });
+
+  it('shows the patch that the webhook makes', () => {
+    const [before, after] = [...readme.matchAll(/```yaml\n(.*?)```/gs)].map(([, yaml]) => parse(yaml ?? ''));
+    const golden = parse(read('test/goldens/readme.injected.yaml')).pod;
+    expect(before).toEqual(parse(read('test/goldens/readme.yaml')));
+    expect(after).toEqual(golden);
+  });
+
+  it('names every metric of ours', () => {
+    const names = [...read('src/metrics.ts').matchAll(/name: '(openshell_sideload_\w+)'/g)].map(([, name]) => name);
+    expect(names.length).toBeGreaterThan(0);
+    for (const name of names) expect(readme).toContain(`\`${name}\``);
+  });
+
+  it('names npm scripts and files that are there', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    for (const document of [readme, read('CONTRIBUTING.md')]) {
+      for (const [, script = ''] of document.matchAll(/npm run ([\w:]+)/g)) expect(Object.keys(scripts)).toContain(script);
+      for (const [, path = ''] of document.matchAll(/`((?:src|test|manifests|examples)\/[\w./-]*)`/g))
+        expect(() => readdirSync(new URL(`../${path.replace(/[^/]*\.\w+$/, '')}`, import.meta.url)), path).not.toThrow();
+    }
+  });
+});
+
+describe('the webhook configuration', () => {
+  const { webhooks } = parse(read('manifests/base/webhook.yaml'));
+
+  it('has an entry for each of the two pod labels', () => {
+    expect(webhooks.map(({ name, objectSelector }: { name: string; objectSelector: object }) => [name, objectSelector])).toEqual([
+      [
+        'sandbox.sideload.openshell.ai',
+        {
+          matchExpressions: [
+            { key: SANDBOX_LABEL, operator: 'Exists' },
+            { key: SANDBOX_LABEL, operator: 'NotIn', values: ['false'] },
+          ],
+        },
+      ],
+      [
+        'managed.sideload.openshell.ai',
+        {
+          matchExpressions: [
+            { key: MANAGED_BY_LABEL, operator: 'In', values: [MANAGED_BY_OPENSHELL] },
+            { key: SANDBOX_LABEL, operator: 'DoesNotExist' },
+          ],
+        },
+      ],
+    ]);
+  });
+
+  it.each(webhooks as Record<string, unknown>[])(
+    'calls for pod creations in opted-in namespaces only, and fails closed: $name',
+    (webhook) => {
+      expect(webhook).toMatchObject({
+        admissionReviewVersions: ['v1'],
+        clientConfig: { service: { name: 'openshell-sideload', namespace: 'openshell-system', path: '/mutate' } },
+        rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], scope: 'Namespaced' }],
+        namespaceSelector: {
+          matchLabels: { [NAMESPACE_LABEL]: 'enabled' },
+          matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', 'openshell-system'] }],
+        },
+        matchPolicy: 'Equivalent',
+        failurePolicy: 'Fail',
+        sideEffects: 'None',
+        reinvocationPolicy: 'IfNeeded',
+        timeoutSeconds: 10,
+      });
+    },
+  );
+});

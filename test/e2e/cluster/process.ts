@@ -1,0 +1,74 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A program that a test started. */
+export interface Process {
+  readonly name: string;
+  /** Whether it ended by itself. */
+  readonly ended: () => boolean;
+  /** The end of what it printed. */
+  readonly tail: () => string;
+  /** Sends SIGTERM, after ten seconds SIGKILL, and waits for the end. */
+  readonly stop: () => Promise<void>;
+}
+
+/** What still runs is ended with the test run, however that ends. */
+const children = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of children) child.kill('SIGKILL');
+});
+
+/** Starts a program; its output goes to a file. */
+export function start(
+  name: string,
+  command: string,
+  args: readonly string[],
+  logFile: string,
+  env: NodeJS.ProcessEnv = process.env,
+): Process {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
+  const log = createWriteStream(logFile);
+  child.stdout.pipe(log, { end: false });
+  child.stderr.pipe(log, { end: false });
+  children.add(child);
+  const closed = once(child, 'close').finally(() => children.delete(child));
+  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  return {
+    name,
+    ended,
+    tail: () => readFileSync(logFile, 'utf8').split('\n').slice(-15).join('\n'),
+    stop: async () => {
+      child.kill('SIGTERM');
+      const force = setTimeout(() => child.kill('SIGKILL'), 10_000);
+      if (!ended()) await closed;
+      clearTimeout(force);
+    },
+  };
+}
+
+/** Waits until something holds; fails at once when one of the processes has ended. */
+export async function waitFor(
+  what: string,
+  seconds: number,
+  holds: () => boolean | Promise<boolean>,
+  processes: readonly Process[] = [],
+): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(100)) {
+    if (await holds()) return;
+    for (const program of processes)
+      if (program.ended()) throw new Error(`${program.name} ended while waiting for ${what}:\n${program.tail()}`);
+  }
+  throw new Error(`not within ${seconds} s: ${what}\n${processes.map((program) => `${program.name}:\n${program.tail()}`).join('\n')}`);
+}
+
+/** Ports of 127.0.0.1 that nobody listens on. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => once(server, 'listening')));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}

@@ -1,0 +1,57 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { CA_FILE, ensureLocalCertificates } from '../../src/tls/local.ts';
+import { type Process, start, waitFor } from './cluster/process.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
+
+/** Starts the webhook as a process of its own, with its certificates in `dir`/tls, and waits until it is ready. */
+export async function startWebhook(
+  dir: string,
+  ports: { port: number; adminPort: number },
+  flags: readonly string[] = [],
+): Promise<Process> {
+  const tls = join(dir, 'tls');
+  await ensureLocalCertificates(tls);
+  const webhook = start(
+    'openshell-sideload',
+    process.execPath,
+    [
+      MAIN,
+      `--tls-cert-dir=${tls}`,
+      `--port=${ports.port}`,
+      `--admin-port=${ports.adminPort}`,
+      '--bind-address=127.0.0.1',
+      '--shutdown-delay=0',
+      ...flags,
+    ],
+    join(dir, 'webhook.log'),
+  );
+  const ready = (): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${ports.adminPort}/readyz`).then(
+      (response) => response.ok,
+      () => false,
+    );
+  await waitFor('a ready webhook', 20, ready, [webhook]);
+  return webhook;
+}
+
+/** Writes a kustomize overlay of manifests/base in which the API server calls a URL of this machine instead of the Service. */
+export function writeOverlay(dir: string, port: number): string {
+  const overlay = join(dir, 'overlay');
+  mkdirSync(overlay, { recursive: true });
+  const caBundle = readFileSync(join(dir, 'tls', CA_FILE)).toString('base64');
+  const clientConfig = { url: `https://127.0.0.1:${port}/mutate`, caBundle };
+  const patch = [0, 1].map((entry) => ({ op: 'replace', path: `/webhooks/${entry}/clientConfig`, value: clientConfig }));
+  const kustomization = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    resources: [relative(overlay, BASE)],
+    patches: [{ target: { kind: 'MutatingWebhookConfiguration' }, patch: stringify(patch) }],
+  };
+  writeFileSync(join(overlay, 'kustomization.yaml'), stringify(kustomization));
+  return overlay;
+}
