@@ -16,6 +16,7 @@ import type { ReviewResponse } from '../src/admission/review.ts';
 import { readConfig } from '../src/config.ts';
 import { serve } from '../src/serve.ts';
 import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
+import { namesOfService } from '../src/tls/names.ts';
 
 const folder = new URL('./', import.meta.url);
 const paint = (style: Parameters<typeof styleText>[0], text: string): string => styleText(style, text, { stream: process.stdout });
@@ -78,7 +79,7 @@ function show(file: string, pod: object, response: ReviewResponse['response']): 
 
 const tls = mkdtempSync(join(tmpdir(), 'openshell-sideload-demo-'));
 try {
-  await ensureLocalCertificates(tls);
+  await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
   const flags = ['--port=0', '--admin-port=0', '--bind-address=127.0.0.1', '--shutdown-delay=0', `--tls-cert-dir=${tls}`];
   const running = await serve(readConfig(flags, {}), 'demo', pino({ level: 'silent' }));
   const ca = readFileSync(join(tls, CA_FILE));

@@ -1,7 +1,10 @@
 import { parseArgs } from 'node:util';
+import type { TrustStoreNames } from './cluster/trust-store.ts';
 import { BadValueError, OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
 import { repositoryOf } from './sideload/image.ts';
 import type { SideloadSettings } from './sideload/settings.ts';
+import { namesOfService, type ServingNames } from './tls/names.ts';
+import type { TrustPolicy } from './tls/trust.ts';
 
 /** Everything the process is told, read once. */
 export interface Config {
@@ -9,13 +12,18 @@ export interface Config {
   readonly port: number;
   readonly adminPort: number;
   readonly bindAddress: string;
-  /** Empty: local development certificates. */
-  readonly tlsCertDir: string;
+  readonly certificates: Certificates;
   readonly tlsMinVersion: 'TLSv1.2' | 'TLSv1.3';
   /** Seconds. */
   readonly shutdownDelay: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
+
+/** Where the serving certificate comes from. */
+export type Certificates =
+  | { readonly source: 'directory'; readonly dir: string }
+  | { readonly source: 'local'; readonly names: ServingNames }
+  | { readonly source: 'self-managed'; readonly names: ServingNames; readonly policy: TrustPolicy; readonly objects: TrustStoreNames };
 
 /** The command line or the environment cannot be used. The message lists every problem, a line each. */
 export class ConfigError extends Error {
@@ -50,16 +58,33 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
       problems.push(`--${name}${shown}${origin}: ${error.message}`);
     }
   }
-  const method = values['supervisor-sideload-method'] as OptionValues['supervisor-sideload-method'] | undefined;
-  const allowed = values['allowed-sideload-methods'] as OptionValues['allowed-sideload-methods'] | undefined;
-  if (method && allowed && !allowed.includes(method === 'auto' ? 'init-container' : method)) {
+  if (problems.length === 0) problems.push(...contradictions(values as OptionValues));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env);
+}
+
+/** Values that are each allowed and do not go together. */
+function contradictions(values: OptionValues): string[] {
+  const problems: string[] = [];
+  const method = values['supervisor-sideload-method'];
+  const allowed = values['allowed-sideload-methods'];
+  if (!allowed.includes(method === 'auto' ? 'init-container' : method)) {
     const needs = method === 'auto' ? 'init-container, which auto falls back to' : 'it';
     problems.push(
       `--supervisor-sideload-method "${method}": --allowed-sideload-methods ${JSON.stringify(allowed.join(','))} lacks ${needs}`,
     );
   }
-  if (problems.length > 0) throw new ConfigError(problems);
-  return configFrom(values as OptionValues);
+  const { certificates, 'tls-cert-dir': dir } = values;
+  if (certificates === 'directory' && dir === '') problems.push('--certificates "directory": --tls-cert-dir has to name the directory');
+  if ((certificates === 'local' || certificates === 'self-managed') && dir !== '') {
+    problems.push(`--certificates "${certificates}": --tls-cert-dir ${JSON.stringify(dir)} belongs to "directory"`);
+  }
+  const { 'ca-lifetime': ca, 'serving-cert-lifetime': serving, 'ca-settle-time': settle } = values;
+  // A CA signs for two thirds of its life, and what it signed has to end before it does.
+  if (serving > ca / 3) problems.push('--serving-cert-lifetime: expected a third of --ca-lifetime at most');
+  // A certificate is replaced in its last third; a CA that takes its place meanwhile has to settle within it.
+  if (settle > serving / 3) problems.push('--ca-settle-time: expected a third of --serving-cert-lifetime at most');
+  return problems;
 }
 
 /** Collects the flags' texts; a repeated flag's texts are joined by newlines, as its environment variable writes them. */
@@ -73,7 +98,10 @@ function readFlags(args: readonly string[]): { flags: Map<string, string>; probl
     tokens: true,
   });
   for (const token of tokens) {
-    if (token.kind === 'positional') problems.push(`unexpected argument ${JSON.stringify(token.value)}: see --help`);
+    if (token.kind === 'positional')
+      problems.push(
+        `unexpected argument ${token.value.includes('=') ? 'with "=", which may be a secret' : JSON.stringify(token.value)}: see --help`,
+      );
     if (token.kind !== 'option') continue;
     const option: Option<unknown> | undefined = Object.hasOwn(OPTIONS, token.name) ? OPTIONS[token.name as OptionName] : undefined;
     const before = flags.get(token.name);
@@ -86,7 +114,31 @@ function readFlags(args: readonly string[]): { flags: Map<string, string>; probl
   return { flags, problems };
 }
 
-function configFrom(values: OptionValues): Config {
+function certificatesFrom(values: OptionValues, inCluster: boolean): Certificates {
+  const { certificates, 'tls-cert-dir': dir, namespace } = values;
+  const automatic = dir !== '' ? 'directory' : inCluster ? 'self-managed' : 'local';
+  const source = certificates === 'auto' ? automatic : certificates;
+  const names = namesOfService(values['service-name'], namespace);
+  switch (source) {
+    case 'directory':
+      return { source, dir };
+    case 'local':
+      return { source, names };
+    case 'self-managed':
+      return {
+        source,
+        names,
+        policy: {
+          caLifetime: values['ca-lifetime'],
+          servingLifetime: values['serving-cert-lifetime'],
+          settleTime: values['ca-settle-time'],
+        },
+        objects: { namespace, secret: values['ca-secret'], webhookConfiguration: values['webhook-configuration'] },
+      };
+  }
+}
+
+function configFrom(values: OptionValues, inCluster: boolean): Config {
   return {
     sideload: {
       image: values['supervisor-image'],
@@ -107,7 +159,7 @@ function configFrom(values: OptionValues): Config {
     port: values.port,
     adminPort: values['admin-port'],
     bindAddress: values['bind-address'],
-    tlsCertDir: values['tls-cert-dir'],
+    certificates: certificatesFrom(values, inCluster),
     tlsMinVersion: values['tls-min-version'],
     shutdownDelay: values['shutdown-delay'],
     logLevel: values['log-level'],

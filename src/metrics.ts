@@ -46,6 +46,22 @@ export function createMetrics(version: string) {
     labelNames: ['result'],
     registers,
   });
+  const authorityExpiry = new Gauge({
+    name: 'openshell_sideload_ca_expiry_timestamp_seconds',
+    help: 'End of the validity of the CA that signed the serving certificate, in seconds since 1970; self-managed certificates only.',
+    registers,
+  });
+  const rotations = new Counter({
+    name: 'openshell_sideload_certificate_rotations_total',
+    help: 'Certificates made by this replica, by kind (ca, serving); self-managed certificates only.',
+    labelNames: ['kind'],
+    registers,
+  });
+  const apiServerFailures = new Counter({
+    name: 'openshell_sideload_apiserver_failures_total',
+    help: 'Attempts to read or write the shared trust at the API server that failed.',
+    registers,
+  });
   new Gauge({
     name: 'openshell_sideload_build_info',
     help: 'Always 1; the labels tell what runs.',
@@ -69,6 +85,15 @@ export function createMetrics(version: string) {
     },
     certificateReload(result: 'ok' | 'error'): void {
       certificateReloads.inc({ result });
+    },
+    authority(notAfter: Date): void {
+      authorityExpiry.set(notAfter.getTime() / 1000);
+    },
+    rotation(kind: 'ca' | 'serving'): void {
+      rotations.inc({ kind });
+    },
+    apiServerFailure(): void {
+      apiServerFailures.inc();
     },
   };
 }

@@ -1,6 +1,8 @@
 /** One table of all settings: the command line, the environment, `--help` and the README's configuration section follow from it. */
 
+import { isIP } from 'node:net';
 import { ENV, LAYOUTS, METHODS, type Method } from './sideload/contract.ts';
+import { PINNED_VARIABLES } from './sideload/environment.ts';
 
 /** The value cannot be taken. The message says what is allowed. */
 export class BadValueError extends Error {
@@ -50,6 +52,13 @@ function matching(pattern: RegExp, expected: string): (value: string) => string 
   };
 }
 
+/** Milliseconds, written as 90s, 10m or 24h. */
+function duration(value: string): number {
+  const [, number, unit] = /^([1-9]\d{0,6})([smh])$/.exec(value) ?? [];
+  if (number === undefined) throw new BadValueError('expected a duration such as 90s, 10m or 24h');
+  return Number(number) * { s: 1_000, m: 60_000, h: 3_600_000 }[unit as 's' | 'm' | 'h'];
+}
+
 function words(value: string): string[] {
   return value
     .split(',')
@@ -67,7 +76,8 @@ function capabilities(value: string): string[] {
   return words(value).map((name) => {
     // The API server refuses CAP_SYS_ADMIN beside allowPrivilegeEscalation: false, and takes SYS_ADMIN.
     if (name.startsWith('CAP_')) throw new BadValueError(`expected capability names without CAP_: write ${name.slice('CAP_'.length)}`);
-    if (!/^[A-Z][A-Z0-9_]*$/.test(name)) throw new BadValueError('expected capability names such as SYS_ADMIN, separated by commas');
+    if (name === 'ALL' || !/^[A-Z][A-Z0-9_]*$/.test(name))
+      throw new BadValueError('expected capability names such as SYS_ADMIN, separated by commas');
     return name;
   });
 }
@@ -77,16 +87,17 @@ function appArmorProfile(value: string): string {
   throw new BadValueError('expected Unconfined, RuntimeDefault, Localhost/NAME or an empty value');
 }
 
-/** Written by the webhook from the pod itself; an operator's default would contradict it. */
-const RESERVED_VARIABLES: readonly string[] = [ENV.sandboxUid, ENV.sandboxGid, ENV.ociImageUser, ENV.sandboxId];
+/** Written by the webhook from each pod; an operator's default would contradict it. */
+const RESERVED_VARIABLES: readonly string[] = [...PINNED_VARIABLES, ENV.sandboxId];
 
 function variables(value: string): { name: string; value: string }[] {
   const found = new Map<string, string>();
   for (const [index, line] of value.split('\n').entries()) {
     if (line === '') continue;
     const [, name, text] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line) ?? [];
-    if (name === undefined || text === undefined) throw new BadValueError(`value ${index + 1}: expected NAME=VALUE`);
-    if (RESERVED_VARIABLES.includes(name)) throw new BadValueError(`${name} is set by the webhook from each pod`);
+    if (name === undefined || text === undefined)
+      throw new BadValueError(`value ${index + 1}: expected NAME=VALUE, the name of letters, digits and _`);
+    if (RESERVED_VARIABLES.includes(name)) throw new BadValueError(`${name} is set by the webhook itself`);
     if (found.has(name)) throw new BadValueError(`${name} is given twice`);
     found.set(name, text);
   }
@@ -100,6 +111,12 @@ const REFERENCE = new RegExp(`^${REPOSITORY}(?::[\\w][\\w.-]{0,127})?(?:@sha256:
 
 function repositories(value: string): string[] {
   return words(value).map(matching(new RegExp(`^${REPOSITORY}$`), 'repositories without tag or digest, separated by commas'));
+}
+
+const objectName = matching(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'the name of a Kubernetes object');
+function ipAddress(value: string): string {
+  if (isIP(value) === 0) throw new BadValueError('expected an IP address');
+  return value;
 }
 
 const port = integer(0, 65535, 'a port, or 0 for any free one');
@@ -170,7 +187,7 @@ export const OPTIONS = {
     'OPENSHELL_TRUSTED_SUPERVISOR_IMAGES',
     'REPOSITORIES',
     'ghcr.io/nvidia/openshell/supervisor,ghcr.io/nvidia/openshell-community/supervisor',
-    'Repositories whose supervisors are accepted in pods that bring one; the repository of --supervisor-image always is.',
+    'Repositories, as pods write them, whose supervisors are accepted in pods that bring one; that of --supervisor-image always is. List the mirror too where another webhook rewrites images.',
     repositories,
   ),
   'missing-command': option(
@@ -203,19 +220,69 @@ export const OPTIONS = {
   ),
   port: option('OPENSHELL_LISTEN_PORT', 'PORT', '8443', 'Port of the webhook (HTTPS).', port),
   'admin-port': option('OPENSHELL_ADMIN_LISTEN_PORT', 'PORT', '8081', 'Port of /healthz, /readyz and /metrics (plain HTTP).', port),
-  'bind-address': option(
-    'OPENSHELL_BIND_ADDRESS',
-    'ADDRESS',
-    '::',
-    'Address of both ports; :: is every address, IPv4 too.',
-    matching(/./, 'an IP address'),
+  'bind-address': option('OPENSHELL_BIND_ADDRESS', 'ADDRESS', '::', 'Address of both ports; :: is every address, IPv4 too.', ipAddress),
+  certificates: option(
+    'OPENSHELL_CERTIFICATES',
+    'SOURCE',
+    'auto',
+    'directory: those of --tls-cert-dir. self-managed: signed by each replica with a CA that all share through a Secret. local: made under ./certs. auto: directory where --tls-cert-dir is set, else self-managed inside a cluster, else local.',
+    oneOf('auto', 'directory', 'self-managed', 'local'),
   ),
   'tls-cert-dir': option(
     'OPENSHELL_TLS_CERT_DIR',
     'DIR',
     '',
-    'Directory with tls.crt and tls.key, reloaded when they change; empty: a local CA and certificate are made under ./certs.',
+    'Directory with tls.crt and tls.key, reloaded when they change.',
     (value) => value,
+  ),
+  namespace: option(
+    'OPENSHELL_NAMESPACE',
+    'NAME',
+    'openshell-system',
+    'Namespace of the webhook, with its Service and its CA Secret.',
+    objectName,
+  ),
+  'service-name': option(
+    'OPENSHELL_SERVICE_NAME',
+    'NAME',
+    'openshell-sideload',
+    'Service by which the API server calls the webhook.',
+    objectName,
+  ),
+  'webhook-configuration': option(
+    'OPENSHELL_WEBHOOK_CONFIGURATION',
+    'NAME',
+    'openshell-sideload',
+    'MutatingWebhookConfiguration whose entries get caBundle; self-managed certificates only.',
+    objectName,
+  ),
+  'ca-secret': option(
+    'OPENSHELL_CA_SECRET',
+    'NAME',
+    'openshell-sideload-ca',
+    'Secret with the shared CA; self-managed certificates only.',
+    objectName,
+  ),
+  'ca-lifetime': option(
+    'OPENSHELL_CA_LIFETIME',
+    'DURATION',
+    '8760h',
+    'Life of a self-managed CA; it is replaced after two thirds.',
+    duration,
+  ),
+  'serving-cert-lifetime': option(
+    'OPENSHELL_SERVING_CERT_LIFETIME',
+    'DURATION',
+    '24h',
+    'Life of a self-managed serving certificate; it is replaced after two thirds.',
+    duration,
+  ),
+  'ca-settle-time': option(
+    'OPENSHELL_CA_SETTLE_TIME',
+    'DURATION',
+    '60s',
+    'Time from a new CA in caBundle to the first certificate that it signs: API servers learn caBundle by watch.',
+    duration,
   ),
   'tls-min-version': option(
     'OPENSHELL_TLS_MIN_VERSION',
@@ -228,7 +295,7 @@ export const OPTIONS = {
     'OPENSHELL_SHUTDOWN_DELAY',
     'SECONDS',
     '5',
-    'Seconds for which new connections are still taken after SIGTERM, while endpoints propagate.',
+    'Seconds for which new connections are still taken after SIGTERM, while endpoints propagate. Keep it 15 s below terminationGracePeriodSeconds.',
     integer(0, 60, 'seconds'),
   ),
   'log-level': option('OPENSHELL_LOG_LEVEL', 'LEVEL', 'info', 'debug, info, warn or error.', oneOf('debug', 'info', 'warn', 'error')),

@@ -4,14 +4,11 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { buildAdmin } from './admin.ts';
 import type { Config } from './config.ts';
+import { watchConnections } from './connections.ts';
 import { createMetrics } from './metrics.ts';
-import { buildServer } from './server.ts';
+import { buildServer, REQUEST_TIMEOUT_MS } from './server.ts';
 import { UNKNOWN_CLUSTER } from './sideload/settings.ts';
-import { followCertificateDirectory, readCertificateDirectory } from './tls/directory.ts';
-import { ensureLocalCertificates } from './tls/local.ts';
-
-/** Where `npm start` keeps the certificates it makes, below the working directory. */
-const LOCAL_CERT_DIR = 'certs';
+import { openCertificateSource } from './tls/source.ts';
 
 /** A webhook that serves. */
 export interface Running {
@@ -31,37 +28,26 @@ export interface Running {
  * @throws Error when there is no certificate to serve or a port is taken
  */
 export async function serve(config: Config, version: string, log: Logger): Promise<Running> {
-  const certDir = config.tlsCertDir || LOCAL_CERT_DIR;
-  if (config.tlsCertDir === '' && (await ensureLocalCertificates(certDir))) {
-    log.info({ dir: certDir }, 'made certificates for local use; ca.crt is what clients trust');
-  }
-  const { pair, notAfter } = await readCertificateDirectory(certDir);
   const metrics = createMetrics(version);
-  metrics.certificate(notAfter);
+  const source = await openCertificateSource(config.certificates, log, metrics);
 
   let draining = false;
-  const tls = { ...pair, minVersion: config.tlsMinVersion };
+  const tls = { ...source.initial, minVersion: config.tlsMinVersion };
   const app = buildServer({ settings: config.sideload, facts: () => UNKNOWN_CLUSTER, tls, log, metrics, draining: () => draining });
+  const certificates = source.follow((pair, notAfter) => {
+    app.server.setSecureContext({ ...pair, minVersion: config.tlsMinVersion });
+    metrics.certificate(notAfter);
+  });
   const admin = buildAdmin(metrics, () => [
     { name: 'serving', ready: !draining, detail: draining ? 'draining' : 'accepting admission reviews' },
+    certificates.readiness(),
     { name: 'cluster', ready: true, detail: 'not asked: image volumes are assumed to be kept' },
   ]);
-  const unfollow = followCertificateDirectory(certDir, pair, {
-    onPair: (next, end) => {
-      app.server.setSecureContext({ ...next, minVersion: config.tlsMinVersion });
-      metrics.certificate(end);
-      metrics.certificateReload('ok');
-      log.info({ dir: certDir, notAfter: end }, 'serving certificate replaced');
-    },
-    onProblem: (error) => {
-      metrics.certificateReload('error');
-      log.error({ err: error }, 'serving certificate not replaced: the last good one stays in use');
-    },
-  });
 
+  const closeUnused = watchConnections(app.server);
   const port = await listen(app, config.port, config.bindAddress);
   const adminPort = await listen(admin, config.adminPort, config.bindAddress);
-  log.info({ port, adminPort, version, certificateNotAfter: notAfter }, 'serving');
+  log.info({ port, adminPort, version, certificates: config.certificates.source }, 'serving');
 
   return {
     port,
@@ -70,8 +56,13 @@ export async function serve(config: Config, version: string, log: Logger): Promi
       draining = true;
       log.info({ delaySeconds: config.shutdownDelay }, 'draining');
       await sleep(config.shutdownDelay * 1000);
-      unfollow();
-      await app.close();
+      certificates.stop();
+      // Half of a request would keep the server open for ever: with it, Node ends the timer that enforces requestTimeout.
+      const force = setTimeout(() => app.server.closeAllConnections(), REQUEST_TIMEOUT_MS);
+      const closed = app.close();
+      closeUnused();
+      await closed;
+      clearTimeout(force);
       await admin.close();
       log.info('stopped');
     },

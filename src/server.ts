@@ -13,7 +13,7 @@ const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
 /** The API server closes idle connections after 90 s (client-go's transport); whoever closes first must not be us. */
 const KEEP_ALIVE_MS = 100_000;
 /** A webhook call lasts 30 s at most (timeoutSeconds), 10 s as our manifests say. */
-const REQUEST_TIMEOUT_MS = 15_000;
+export const REQUEST_TIMEOUT_MS = 15_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CHECK_CONNECTIONS_MS = 5_000;
 

@@ -35,7 +35,10 @@ describe('the configuration', () => {
       port: 8443,
       adminPort: 8081,
       bindAddress: '::',
-      tlsCertDir: '',
+      certificates: {
+        source: 'local',
+        names: expect.objectContaining({ dns: expect.arrayContaining(['openshell-sideload.openshell-system.svc']) }),
+      },
       tlsMinVersion: 'TLSv1.3',
       shutdownDelay: 5,
       logLevel: 'info',
@@ -53,6 +56,18 @@ describe('the configuration', () => {
       {},
     ).sideload;
     expect([...trustedImages]).toEqual(['b/c', 'mirror.example:5000/a/supervisor']);
+  });
+
+  it('takes certificates from a directory where one is given, else from the cluster it runs in', () => {
+    const inCluster = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
+    expect(readConfig(['--tls-cert-dir=/tls'], inCluster).certificates).toEqual({ source: 'directory', dir: '/tls' });
+    expect(readConfig(['--namespace=guard', '--service-name=sideload'], inCluster).certificates).toMatchObject({
+      source: 'self-managed',
+      names: { dns: expect.arrayContaining(['sideload.guard.svc']) },
+      policy: { caLifetime: 8760 * 3_600_000, servingLifetime: 24 * 3_600_000, settleTime: 60_000 },
+      objects: { namespace: 'guard', secret: 'openshell-sideload-ca', webhookConfiguration: 'openshell-sideload' },
+    });
+    expect(readConfig(['--certificates=local'], inCluster).certificates).toMatchObject({ source: 'local' });
   });
 
   it('collects repeated --supervisor-env, and lines of its variable', () => {
@@ -85,7 +100,13 @@ describe('the configuration', () => {
     { args: ['--supervisor-capabilities=sys_admin'], says: 'expected capability names such as SYS_ADMIN' },
     { args: ['--supervisor-apparmor-profile=unconfined'], says: 'expected Unconfined, RuntimeDefault, Localhost/NAME or an empty value' },
     { args: ['--supervisor-env=A'], says: '--supervisor-env: value 1: expected NAME=VALUE' },
-    { args: ['--supervisor-env=OPENSHELL_SANDBOX_UID=0'], says: 'OPENSHELL_SANDBOX_UID is set by the webhook from each pod' },
+    { args: ['--supervisor-env=OPENSHELL_SANDBOX_UID=0'], says: 'OPENSHELL_SANDBOX_UID is set by the webhook itself' },
+    {
+      args: ['--supervisor-env=OPENSHELL_SUPERVISOR_TOPOLOGY=sidecar'],
+      says: 'OPENSHELL_SUPERVISOR_TOPOLOGY is set by the webhook itself',
+    },
+    { args: ['--supervisor-env=my-var=x'], says: 'expected NAME=VALUE, the name of letters, digits and _' },
+    { args: ['--supervisor-capabilities=ALL'], says: 'expected capability names such as SYS_ADMIN' },
     { args: ['--supervisor-env=A=1', '--supervisor-env=A=2'], says: 'A is given twice' },
     { args: ['--trusted-supervisor-images=a:1'], says: 'expected repositories without tag or digest' },
     { args: ['--missing-command=ignore'], says: '"ignore": expected warn, refuse' },
@@ -93,6 +114,13 @@ describe('the configuration', () => {
     { args: ['--sandbox-gid=1e3'], says: '"1e3": expected an id other than root' },
     { args: ['--sandbox-workdir=work'], says: '"work": expected an absolute path' },
     { args: ['--port=65536'], says: '"65536": expected a port, or 0 for any free one, 0 to 65535' },
+    { args: ['--certificates=directory'], says: '--certificates "directory": --tls-cert-dir has to name the directory' },
+    { args: ['--certificates=local', '--tls-cert-dir=/tls'], says: '--certificates "local": --tls-cert-dir "/tls" belongs to "directory"' },
+    { args: ['--serving-cert-lifetime=1d'], says: '"1d": expected a duration such as 90s, 10m or 24h' },
+    { args: ['--ca-lifetime=48h'], says: '--serving-cert-lifetime: expected a third of --ca-lifetime at most' },
+    { args: ['--serving-cert-lifetime=2m'], says: '--ca-settle-time: expected a third of --serving-cert-lifetime at most' },
+    { args: ['--namespace=Agents'], says: '"Agents": expected the name of a Kubernetes object' },
+    { args: ['--bind-address=localhost'], says: '"localhost": expected an IP address' },
     { args: ['--bind-address='], says: '"": expected an IP address' },
     { args: ['--tls-min-version=1.3'], says: '"1.3": expected TLSv1.3, TLSv1.2' },
     { args: ['--shutdown-delay=61'], says: '"61": expected seconds, 0 to 60' },
@@ -115,6 +143,7 @@ describe('the configuration', () => {
 
   it('does not repeat a value that may be a secret', () => {
     expect(problemsOf(['--supervisor-env=TOKEN-s3cret']).join()).not.toContain('s3cret');
+    expect(problemsOf(['--supervisor-env', 'A=1', 'TOKEN=s3cret']).join()).not.toContain('s3cret');
   });
 });
 
@@ -123,7 +152,7 @@ describe('every option', () => {
 
   it.each(Object.entries(OPTIONS))('--%s stands in --help and in the README, with its variable and default', (name, option) => {
     expect(helpText()).toContain(`--${name} `);
-    expect(helpText()).toContain(option.variable);
+    expect(helpText()).toContain(`environment: ${option.variable}\n`);
     const row = readme.split('\n').find((line) => line.startsWith(`| \`--${name}\``));
     expect(row).toContain(`\`${option.variable}\``);
     expect(row).toContain(option.default === '' ? 'empty' : `\`${option.default}\``);

@@ -4,8 +4,8 @@ import { decide } from '../src/sideload/decide.ts';
 import { type Inject, type Outcome, REFUSALS } from '../src/sideload/outcome.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';
 import { type ClusterFacts, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
-import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from './pods.ts';
-import { ANY_METHOD, DROPPING, installed, method, REFUSED_PODS } from './refusals.ts';
+import { agent, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
+import { ANY_METHOD, DROPPING, installed, method, REFUSED_PODS, sidecarTopology } from './refusals.ts';
 
 function outcomeOf(pod: Pod, flags: readonly string[] = [], facts: ClusterFacts = UNKNOWN_CLUSTER): Outcome {
   return decide(pod, readConfig(flags, {}).sideload, facts);
@@ -56,6 +56,14 @@ describe('a pod is left alone', () => {
       reason: 'already-sideloaded',
     },
     { why: 'that is complete with an init container', pod: installed({}), reason: 'already-sideloaded' },
+    { why: 'in the sidecar topology of OpenShell’s driver', pod: sidecarTopology(), reason: 'already-sideloaded' },
+    {
+      why: 'whose installer got a CA bundle from another webhook',
+      pod: installed({
+        installer: { volumeMounts: [...(INSTALLER.volumeMounts ?? []), { name: 'ca', mountPath: '/etc/ssl/certs/corp.pem' }] },
+      }),
+      reason: 'already-sideloaded',
+    },
     {
       why: 'that is complete with an init container, although the operator allows image volumes only',
       pod: installed({}),
@@ -121,13 +129,79 @@ describe('the sandbox container', () => {
     { why: 'is the one named agent', containers, expected: 'agent' },
     { why: 'is the first where none is named agent', containers: [containers[0], containers[2]], expected: 'mesh' },
     {
-      why: 'is the one that bears a supervisor already',
-      containers: [containers[0], containers[1], agent({ ...LAUNCHED, name: 'main' })],
+      why: 'is the one that bears a supervisor already, where none is named agent',
+      containers: [containers[0], agent({ ...LAUNCHED, name: 'main' })],
       expected: 'main',
     },
+    { why: 'is the one named agent beside a decoy', containers: [agent({ ...LAUNCHED, name: 'decoy' }), agent()], expected: 'agent' },
   ])('$why', ({ annotations, containers: list, expected }) => {
     const pod = sandbox({ ...(annotations ? { annotations } : {}), spec: { containers: list as Container[] } });
     expect(inject(pod).container).toBe(expected);
+  });
+});
+
+describe('what the supervisor is told', () => {
+  const SIDECAR = { name: 'OPENSHELL_SUPERVISOR_TOPOLOGY', value: 'sidecar' };
+
+  it('leaves nothing to sidecars that are not there, whatever the pod, its envFrom or its image say', () => {
+    const fresh = inject(sandbox({ spec: { containers: [agent({ env: [SIDECAR] })] } })).operations;
+    expect(fresh).toContainEqual({ op: 'replace', path: '/spec/containers/0/env/0', value: { ...SIDECAR, value: '' } });
+    expect(fresh).toContainEqual({
+      op: 'add',
+      path: '/spec/containers/0/env/-',
+      value: { name: 'OPENSHELL_NETWORK_ENFORCEMENT_MODE', value: '' },
+    });
+    const complete = sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, env: [SIDECAR] })] } });
+    expect(inject(complete)).toMatchObject({
+      reason: 'converged',
+      operations: expect.arrayContaining([{ op: 'replace', path: '/spec/containers/0/env/0', value: { ...SIDECAR, value: '' } }]),
+    });
+  });
+
+  it('is a working directory as it stands: a kubelet would expand $(NAME) in a command', () => {
+    const pod = sandbox({ spec: { containers: [agent({ workingDir: '/w/$(HOME)' })] } });
+    expect(inject(pod).operations).toContainEqual(
+      expect.objectContaining({ value: ['/opt/openshell/bin/openshell-sandbox', '--workdir', '/w/$$(HOME)'] }),
+    );
+  });
+
+  it('is started from where the volume that is added has it', () => {
+    const pod = sandbox({
+      spec: { containers: [agent({ ...LAUNCHED, command: ['/opt/openshell/bin/usr/local/bin/openshell-sandbox'] })] },
+    });
+    expect(inject(pod).operations).toContainEqual({
+      op: 'replace',
+      path: '/spec/containers/0/command/0',
+      value: '/opt/openshell/bin/openshell-sandbox',
+    });
+  });
+
+  it('is no sandbox id that is empty', () => {
+    const pod = sandbox({
+      labels: { 'openshell.ai/sandbox': 'true', 'openshell.ai/sandbox-id': '' },
+      spec: { containers: [agent({ env: null })] },
+    });
+    expect(inject(pod).warnings.map(({ code }) => code)).toEqual(['no-policy-source']);
+  });
+});
+
+describe('capabilities', () => {
+  const NEEDED = ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE', 'SYSLOG'];
+  it.each([
+    {
+      why: 'with a prefix do not count, as containerd would add another',
+      add: NEEDED.map((name) => `CAP_${name}`),
+      drop: [],
+      missing: NEEDED,
+    },
+    { why: 'ALL does not count where ALL is dropped after it', add: ['ALL'], drop: ['ALL'], missing: expect.arrayContaining(NEEDED) },
+    { why: 'ALL counts alone', add: ['ALL'], drop: [], missing: [] },
+    { why: 'in small letters count', add: NEEDED.map((name) => name.toLowerCase()), drop: [], missing: [] },
+  ])('$why', ({ add, drop, missing }) => {
+    const { operations } = inject(sandbox({ spec: { containers: [agent({ securityContext: { capabilities: { add, drop } } })] } }));
+    expect(
+      operations.filter(({ path }) => path.endsWith('/capabilities/add/-')).map((operation) => (operation as { value?: unknown }).value),
+    ).toEqual(missing);
   });
 });
 
@@ -145,6 +219,7 @@ describe('warnings', () => {
     { why: 'nothing where envFrom may bring it', container: { command: null, env: null, envFrom: [{}] }, codes: [] },
     { why: 'an exec probe', container: { startupProbe: { exec: {} } }, codes: ['hooks-outside'] },
     { why: 'an exec hook', container: { lifecycle: { postStart: { exec: {} } } }, codes: ['hooks-outside'] },
+    { why: 'a read-only root file system', container: { securityContext: { readOnlyRootFilesystem: true } }, codes: ['read-only-root'] },
     { why: 'no exec in a probe', container: { livenessProbe: {} }, codes: [] },
   ])('$why', ({ container, codes }) => {
     expect(inject(sandbox({ spec: { containers: [agent(container)] } })).warnings.map(({ code }) => code)).toEqual(codes);

@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { stringify } from 'yaml';
 import { decide } from '../src/sideload/decide.ts';
 import type { Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
@@ -48,6 +48,5 @@ describe('golden pods', () => {
       const old = jsonPatch.getValueByPointer(pod, op === 'add' && path.endsWith('/-') ? '/none' : path);
       expect(isDeepStrictEqual(old, (rest as { value?: unknown }).value), `${op} ${path} changes something`).toBe(false);
     }
-    expect(parse(text)).toBeTruthy();
   });
 });

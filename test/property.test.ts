@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { supervisorBinary } from '../src/sideload/contract.ts';
 import { decide } from '../src/sideload/decide.ts';
+import { PINNED_VARIABLES } from '../src/sideload/environment.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 
@@ -21,7 +22,7 @@ const unknown = fc.dictionary(fc.constantFrom('future', 'a/b', 'c~d'), fc.jsonVa
 
 const variable = fc.oneof(
   fc.record({
-    name: fc.constantFrom('A', 'OPENSHELL_SANDBOX_UID', 'OPENSHELL_OCI_IMAGE_USER', 'OPENSHELL_SANDBOX_ID'),
+    name: fc.constantFrom('A', 'OPENSHELL_SANDBOX_ID', ...PINNED_VARIABLES),
     value: fc.string({ maxLength: 5 }),
   }),
   fc.record({ name: fc.constantFrom('B', 'OPENSHELL_SANDBOX_GID'), valueFrom: fc.constant({ fieldRef: { fieldPath: 'metadata.name' } }) }),
@@ -86,9 +87,10 @@ const settings = readConfig(
   ['--allowed-sideload-methods=image-volume,init-container,host-path', '--supervisor-env=OPERATOR=1'],
   {},
 ).sideload;
-const OURS = ['OPENSHELL_SANDBOX_UID', 'OPENSHELL_SANDBOX_GID', 'OPENSHELL_OCI_IMAGE_USER', 'OPERATOR'];
+const OURS = [...PINNED_VARIABLES, 'OPERATOR'];
 const NEEDED = ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE', 'SYSLOG'];
 const bare = (capabilityName: string): string => capabilityName.toUpperCase().replace(/^CAP_/, '');
+const upper = (capabilityName: string): string => capabilityName.toUpperCase();
 
 /** Takes out what the contract names: what is left has to be what was there. */
 function withoutSideload(pod: Pod, index: number): unknown {
@@ -155,17 +157,20 @@ describe('any pod that is injected', () => {
         expect(is?.args ?? []).toEqual(command.length === 0 ? (was?.args ?? []) : ['--', ...command]);
         expect(is?.securityContext?.runAsUser).toBe(0);
         expect(is?.securityContext?.runAsNonRoot ?? after.spec?.securityContext?.runAsNonRoot ?? false).toBe(false);
-        for (const identity of OURS.slice(0, 3)) {
+        for (const identity of PINNED_VARIABLES) {
           const values = is?.env?.filter((entry) => entry.name === identity).map((entry) => entry.value) ?? [];
           expect(values.length).toBeGreaterThan(0);
-          for (const value of values) expect(value).toMatch(identity.endsWith('USER') ? /^$/ : /^[1-9]\d*$/);
+          for (const value of values) expect(value).toMatch(/ID$/.test(identity) ? /^[1-9]\d*$/ : /^$/);
         }
         if (!is?.securityContext?.privileged) {
           const { add, drop } = is?.securityContext?.capabilities ?? {};
-          const added = (add ?? []).map(bare);
+          const added = (add ?? []).map(upper);
           const dropped = (drop ?? []).map(bare);
           for (const needed of NEEDED)
-            expect([added.includes('ALL') || added.includes(needed), dropped.includes(needed)]).toEqual([true, false]);
+            expect([(added.includes('ALL') && !dropped.includes('ALL')) || added.includes(needed), dropped.includes(needed)]).toEqual([
+              true,
+              false,
+            ]);
           expect(withoutSideload(after, index)).toEqual(withoutSideload(original, index));
         }
         expect(decide(after, settings, UNKNOWN_CLUSTER)).toEqual({ verdict: 'skip', reason: 'already-sideloaded' });

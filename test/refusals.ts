@@ -20,6 +20,43 @@ export const installed = (parts: { container?: Partial<Container>; installer?: P
     },
   });
 
+/** The driver's sidecar topology, in which one thing is different. */
+export const sidecarTopology = (init: Partial<Container> = {}, bound: Partial<Container> = {}, network: Partial<Container> = {}): Pod =>
+  sandbox({
+    spec: {
+      volumes: [IMAGE_VOLUME],
+      initContainers: [
+        {
+          name: 'openshell-network-init',
+          image: 'ghcr.io/nvidia/openshell/supervisor:1',
+          command: [
+            '/openshell-sandbox',
+            '--mode=network-init',
+            '--proxy-uid',
+            '0',
+            '--proxy-gid',
+            '10001',
+            '--sidecar-state-dir',
+            '/s',
+            '--sidecar-tls-dir',
+            '/t',
+          ],
+          ...init,
+        },
+      ],
+      containers: [
+        agent({ ...LAUNCHED, command: [LAUNCHED.command[0], '--mode=process'], securityContext: { runAsUser: 10001 }, ...bound }),
+        {
+          name: 'openshell-supervisor-network',
+          image: 'ghcr.io/nvidia/openshell/supervisor:1',
+          command: ['/openshell-sandbox', '--mode=network', '--upstream-proxy', 'http://proxy:3128'],
+          securityContext: { runAsUser: 0 },
+          ...network,
+        },
+      ],
+    },
+  });
+
 export interface Refusal {
   readonly why: string;
   readonly reason: RefuseReason;
@@ -253,6 +290,7 @@ export const REFUSED_PODS: readonly Refusal[] = [
     why: 'a sidecar that waits for the supervisor volume to come',
     reason: 'supervisor-volume-shared',
     pod: sandbox({
+      annotations: method('init-container'),
       spec: { containers: [agent(), agent({ name: 'spy', volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x' }] })] },
     }),
     says: 'container "spy" mounts the supervisor\'s volume',
@@ -273,19 +311,19 @@ export const REFUSED_PODS: readonly Refusal[] = [
     why: 'a trusted image that runs something else as installer',
     reason: 'supervisor-volume-shared',
     pod: installed({ installer: { command: ['sh', '-c', 'fetch evil'] } }),
-    says: 'could replace the supervisor',
+    says: 'does more than copy the supervisor',
   },
   {
     why: 'an installer that keeps running',
     reason: 'supervisor-volume-shared',
     pod: installed({ installer: { restartPolicy: 'Always' } }),
-    says: 'could replace the supervisor',
+    says: 'does more than copy the supervisor',
   },
   {
     why: "an installer whose binary is hidden by the user's file",
     reason: 'supervisor-volume-shared',
     pod: installed({ installer: { volumeMounts: [...(INSTALLER.volumeMounts ?? []), mount('/openshell-sandbox')] } }),
-    says: 'could replace the supervisor',
+    says: 'does more than copy the supervisor',
   },
   {
     why: 'an installer from an untrusted image',
@@ -316,7 +354,7 @@ export const REFUSED_PODS: readonly Refusal[] = [
     pod: sandbox({
       spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, command: [LAUNCHED.command[0], '--mode=process', '--', 'x'] })] },
     }),
-    says: 'without a trusted network supervisor',
+    says: 'no trusted network supervisor',
   },
   {
     why: 'a process-only supervisor by two words, in args',
@@ -329,5 +367,63 @@ export const REFUSED_PODS: readonly Refusal[] = [
     reason: 'incomplete-sidecar-topology',
     pod: sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, args: ['--mode=network'] })] } }),
     says: 'remove --mode',
+  },
+  {
+    why: 'a mode that a kubelet would expand',
+    reason: 'incomplete-sidecar-topology',
+    pod: sandbox({
+      spec: {
+        volumes: [IMAGE_VOLUME],
+        containers: [
+          agent({ ...LAUNCHED, command: [LAUNCHED.command[0], '$(M)', '--', 'x'], env: [{ name: 'M', value: '--mode=process' }] }),
+        ],
+      },
+    }),
+    says: 'remove --mode and $(…)',
+  },
+  ...(
+    [
+      { why: 'whose init container prints its help', init: { command: ['/openshell-sandbox', '--mode=network-init', '--help'] } },
+      { why: 'whose network rules let the agent through', agent: { securityContext: { runAsUser: 0 } } },
+      { why: 'whose agent has capabilities', agent: { securityContext: { runAsUser: 10001, capabilities: { add: ['NET_ADMIN'] } } } },
+      { why: 'whose init container is for another user', init: { env: [{ name: 'OPENSHELL_PROXY_UID', value: '10001' }] } },
+      { why: 'whose network supervisor prints its help', network: { command: ['/openshell-sandbox', '--mode=network', '--help'] } },
+      { why: 'whose network supervisor is another image', network: { image: 'evil' } },
+      { why: 'without its init container', init: { name: 'other' } },
+    ] as { why: string; init?: Partial<Container>; agent?: Partial<Container>; network?: Partial<Container> }[]
+  ).map(
+    ({ why, init, agent: bound, network }): Refusal => ({
+      why: `a sidecar topology ${why}`,
+      reason: 'incomplete-sidecar-topology',
+      pod: sidecarTopology(init, bound, network),
+      says: "as OpenShell's driver makes it",
+    }),
+  ),
+  {
+    why: 'an installer whose cp is looked up elsewhere',
+    reason: 'supervisor-volume-shared',
+    pod: installed({
+      installer: { command: ['cp', '/usr/local/bin/openshell-sandbox', '/opt/openshell/bin/'], env: [{ name: 'PATH', value: '/x' }] },
+    }),
+    says: 'does more than copy the supervisor',
+  },
+  {
+    why: 'an installer with a preloaded library',
+    reason: 'supervisor-volume-shared',
+    pod: installed({ installer: { env: [{ name: 'LD_PRELOAD', value: '/x/e.so' }] } }),
+    says: 'does more than copy the supervisor',
+  },
+  {
+    why: "another view of the node's directory, writable",
+    reason: 'supervisor-volume-shared',
+    pod: sandbox({
+      annotations: method('host-path'),
+      spec: {
+        volumes: [{ name: 'data', hostPath: { path: '/opt/openshell' } }],
+        containers: [agent(), agent({ name: 'spy', volumeMounts: [mount('/x')] })],
+      },
+    }),
+    flags: ANY_METHOD,
+    says: 'container "spy"',
   },
 ];

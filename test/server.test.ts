@@ -11,11 +11,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { type Running, serve } from '../src/serve.ts';
 import { ensureLocalCertificates } from '../src/tls/local.ts';
+import { namesOfService } from '../src/tls/names.ts';
 import { agent, sandbox } from './pods.ts';
 import { review } from './reviews.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-server-'));
 const tlsDir = join(dir, 'tls');
+const NAMES = namesOfService('openshell-sideload', 'openshell-system');
 let logged: Record<string, unknown>[] = [];
 const log = pino(
   { level: 'debug' },
@@ -88,7 +90,7 @@ async function until(what: string, holds: () => boolean | Promise<boolean>): Pro
   throw new Error(`not within 15 s: ${what}`);
 }
 
-beforeAll(() => ensureLocalCertificates(tlsDir));
+beforeAll(() => ensureLocalCertificates(tlsDir, NAMES));
 afterAll(() => rmSync(dir, { recursive: true }));
 afterEach(() => {
   logged = [];
@@ -242,8 +244,10 @@ describe('the webhook over TLS', () => {
 
   it('tells its health and readiness on the admin port', async () => {
     expect([(await admin(running, '/healthz')).status, (await admin(running, '/readyz')).status]).toEqual([200, 200]);
-    expect(await (await admin(running, '/readyz?verbose')).text()).toBe(
-      '[+] serving: accepting admission reviews\n[+] cluster: not asked: image volumes are assumed to be kept\nok',
+    expect(await (await admin(running, '/readyz?verbose')).text()).toEqual(
+      expect.stringMatching(
+        /^\[\+\] serving: accepting admission reviews\n\[\+\] certificate: from .*\/tls, valid until 20.*Z\n\[\+\] cluster: not asked: image volumes are assumed to be kept\nok$/,
+      ),
     );
     expect((await admin(running, '/mutate')).status).toBe(404);
   });
@@ -263,7 +267,7 @@ describe('the serving certificate', () => {
     expect((await servedCertificate(running.port)).fingerprint256).toBe(first.fingerprint256);
 
     rmSync(join(tlsDir, 'tls.crt'));
-    await ensureLocalCertificates(tlsDir);
+    await ensureLocalCertificates(tlsDir, NAMES);
     await until(
       'the new certificate is served',
       async () => (await servedCertificate(running.port)).fingerprint256 !== first.fingerprint256,
@@ -287,6 +291,12 @@ describe('the serving certificate', () => {
     await running.drain();
   });
 
+  it('is not taken when it is not valid yet', async () => {
+    const later = join(dir, 'later');
+    await ensureLocalCertificates(later, NAMES, new Date(Date.now() + 86_400_000));
+    await expect(start(`--tls-cert-dir=${later}`)).rejects.toThrow(/the certificate is not valid before 20/);
+  });
+
   it('missing at the start, names the directory and the files', async () => {
     await expect(start('--tls-cert-dir=/nonexistent')).rejects.toThrow(
       /no usable certificate in \/nonexistent \(tls\.crt, tls\.key\): ENOENT/,
@@ -297,14 +307,14 @@ describe('the serving certificate', () => {
 describe('local certificates', () => {
   it('are made once, with private keys for the owner only, and made anew when their time nears its end', async () => {
     const local = join(dir, 'local');
-    expect(await ensureLocalCertificates(local)).toBe(true);
+    expect(await ensureLocalCertificates(local, NAMES)).toBe(true);
     const made = readFileSync(join(local, 'tls.crt'), 'utf8');
     for (const key of ['ca.key', 'tls.key']) expect(statSync(join(local, key)).mode & 0o777).toBe(0o600);
-    expect(await ensureLocalCertificates(local)).toBe(false);
+    expect(await ensureLocalCertificates(local, NAMES)).toBe(false);
     expect(readFileSync(join(local, 'tls.crt'), 'utf8')).toBe(made);
 
     const authority = readFileSync(join(local, 'ca.crt'), 'utf8');
-    expect(await ensureLocalCertificates(local, new Date(Date.now() + 70 * 86_400_000))).toBe(true);
+    expect(await ensureLocalCertificates(local, NAMES, new Date(Date.now() + 70 * 86_400_000))).toBe(true);
     expect(readFileSync(join(local, 'tls.crt'), 'utf8')).not.toBe(made);
     expect(readFileSync(join(local, 'ca.crt'), 'utf8'), 'the CA has time left').toBe(authority);
   });
@@ -318,6 +328,15 @@ describe('local certificates', () => {
 });
 
 describe('draining', () => {
+  it('ends although a connection stays that never sent anything', async () => {
+    const running = await start();
+    const idle = connect({ host: '127.0.0.1', port: running.port, ca: ca(), servername: 'localhost' });
+    await new Promise<void>((resolve, reject) => idle.once('secureConnect', resolve).once('error', reject));
+    const closed = new Promise((resolve) => idle.once('close', resolve));
+    await running.drain();
+    await closed;
+  });
+
   it('fails readiness first, still takes connections, finishes requests in flight and then closes', async () => {
     const running = await start('--shutdown-delay=1');
     const body = JSON.stringify(review(sandbox()));

@@ -17,7 +17,8 @@ export const NAMESPACE_LABEL = 'openshell.ai/sideload';
 export const SANDBOX_LABEL = 'openshell.ai/sandbox';
 
 /**
- * Pod label that OpenShell's own drivers set, with the value `openshell`. It counts where `openshell.ai/sandbox` is absent.
+ * Pod label of OpenShell's own, with the value `openshell`. It counts where `openshell.ai/sandbox` is absent. The OpenShift
+ * driver sets it on every pod, OpenShell's Kubernetes driver where SPIFFE is on or the template says so.
  * Source: NVIDIA/OpenShell, crates/openshell-core/src/driver_utils.rs, LABEL_MANAGED_BY.
  */
 export const MANAGED_BY_LABEL = 'openshell.ai/managed-by';
@@ -89,4 +90,8 @@ export const ENV = {
   policyRules: 'OPENSHELL_POLICY_RULES',
   policyData: 'OPENSHELL_POLICY_DATA',
   mainProcessSpec: 'OPENSHELL_MAIN_PROCESS_SPEC',
+  /** `sidecar` leaves dropping privileges to others. */
+  topology: 'OPENSHELL_SUPERVISOR_TOPOLOGY',
+  /** `sidecar-nftables` leaves the network to others. */
+  networkEnforcement: 'OPENSHELL_NETWORK_ENFORCEMENT_MODE',
 } as const;

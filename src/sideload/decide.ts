@@ -1,7 +1,16 @@
 /** pod + settings + cluster facts -> outcome. No I/O, no clock, and the pod is not changed. */
 
 import { METHOD_ANNOTATION, METHODS, type Method } from './contract.ts';
-import { type Existing, findExisting, hasNetworkSupervisor, isHalfThere, isProcessOnly, refuseTakenInstallName } from './existing.ts';
+import { asksForSidecars } from './environment.ts';
+import {
+  type Existing,
+  findExisting,
+  findInstaller,
+  hasNetworkSupervisor,
+  isHalfThere,
+  isProcessOnly,
+  refuseTakenInstallName,
+} from './existing.ts';
 import { identityOf } from './identity.ts';
 import { type Outcome, quote, type Refuse, refuse, skip } from './outcome.ts';
 import { patchFor } from './patch.ts';
@@ -30,27 +39,27 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
   const container = spec.containers?.[index] ?? {};
   const existing = findExisting(spec, container, annotated, settings);
   if ('verdict' in existing) return existing;
-
-  const complete = isComplete(existing, container);
-  if (existing.launched && isProcessOnly(container)) {
-    if (!complete || !hasNetworkSupervisor(spec, settings)) {
-      return refuse(
-        'incomplete-sidecar-topology',
-        `container ${quote(container.name ?? '')} runs the supervisor for processes only, without a trusted network supervisor beside it: remove --mode or complete the topology`,
-      );
-    }
-    return refuseMethod(existing.method, settings, facts, complete) ?? skip('already-sideloaded');
-  }
   const method = existing.method ?? annotated ?? operatorMethod(settings, facts);
+  const installed = findInstaller(spec, container, existing, method, settings);
+  if (typeof installed !== 'boolean') return installed;
+
+  const complete = isComplete(existing, installed, container);
   const notAllowed = refuseMethod(method, settings, facts, complete);
   if (notAllowed) return notAllowed;
-  if (complete && runsAsRoot(spec, container)) return skip('already-sideloaded');
+  if (existing.launched && isProcessOnly(container)) {
+    if (complete && hasNetworkSupervisor(spec, container, settings)) return skip('already-sideloaded');
+    return refuse(
+      'incomplete-sidecar-topology',
+      `container ${quote(container.name ?? '')} runs the supervisor without its network part, and no trusted network supervisor as OpenShell's driver makes it is beside it: remove --mode and $(…)`,
+    );
+  }
+  if (complete && runsAsRoot(spec, container) && !asksForSidecars(container)) return skip('already-sideloaded');
 
   const identity = identityOf(spec, container, settings);
   if ('verdict' in identity) return identity;
-  const plan: Plan = { pod, spec, container, index, method, existing, identity };
+  const plan: Plan = { pod, spec, container, index, method, existing, installed, identity };
   const refused =
-    refuseCommand(existing, container) ?? (method === 'init-container' && !existing.installed ? refuseTakenInstallName(spec) : undefined);
+    refuseCommand(existing, container) ?? (method === 'init-container' && !installed ? refuseTakenInstallName(spec) : undefined);
   if (refused) return refused;
   const warnings = warningsFor(plan, settings);
   const noCommand = warnings.find(({ code }) => code === 'no-command');
@@ -84,8 +93,8 @@ function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method
  * Refuses a method that the operator does not allow or that would come to nothing. What another driver put into a pod from a
  * trusted image may use any method that an image fills; only the node's own directory needs the operator's word.
  */
-function refuseMethod(method: Method | undefined, settings: SideloadSettings, facts: ClusterFacts, complete: boolean): Refuse | undefined {
-  if (method !== undefined && !settings.allowedMethods.includes(method) && (!complete || method === 'host-path')) {
+function refuseMethod(method: Method, settings: SideloadSettings, facts: ClusterFacts, complete: boolean): Refuse | undefined {
+  if (!settings.allowedMethods.includes(method) && (!complete || method === 'host-path')) {
     return refuse(
       'method-not-allowed',
       `sideload method ${method} is not allowed here: set annotation ${METHOD_ANNOTATION} to ${settings.allowedMethods.join(' or ')}`,
@@ -100,12 +109,10 @@ function refuseMethod(method: Method | undefined, settings: SideloadSettings, fa
   return undefined;
 }
 
-/** Whether command, mount and volume are all there. */
-function isComplete(existing: Existing, container: Container): boolean {
-  const { method, launched, readOnly, mount, installed } = existing;
+/** Whether command, mount, volume and what fills it are all there. */
+function isComplete({ method, launched, readOnly, mount }: Existing, installed: boolean, container: Container): boolean {
   if (method === undefined || !launched || mount === -1 || !readOnly) return false;
-  if (method === 'init-container' && !installed) return false;
-  return startsRightBinary(container, method);
+  return startsRightBinary(container, method) && (installed || method !== 'init-container');
 }
 
 function runsAsRoot(spec: PodSpec, container: Container): boolean {

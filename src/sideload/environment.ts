@@ -1,22 +1,42 @@
 import type { Operation } from 'fast-json-patch';
 import { ENV, SANDBOX_ID_LABEL } from './contract.ts';
 import { isHalfThere } from './existing.ts';
-import { identityVariables } from './identity.ts';
+import type { Identity } from './identity.ts';
 import { append } from './operations.ts';
 import type { Plan } from './plan.ts';
-import type { EnvVar } from './pod.ts';
+import type { Container, EnvVar } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
-/** Whether the variable holds an identity that an earlier invocation, or the driver that made the pod, resolved. */
-function isResolved(variable: EnvVar): boolean {
-  if (variable.valueFrom) return false;
-  return variable.name === ENV.ociImageUser ? !variable.value : /^[1-9][0-9]{0,9}$/.test(variable.value ?? '');
+/** Variables by which a supervisor is told that others drop privileges and guard the network. */
+const TOPOLOGY_VARIABLES: readonly string[] = [ENV.topology, ENV.networkEnforcement];
+
+/** Variables that the webhook writes itself: an operator's default for them would contradict it. */
+export const PINNED_VARIABLES: readonly string[] = [ENV.sandboxUid, ENV.sandboxGid, ENV.ociImageUser, ...TOPOLOGY_VARIABLES];
+
+/**
+ * What no pod, envFrom or image may choose otherwise: the identity; no OCI user, which would choose another identity; and no
+ * sidecar topology, in which the supervisor neither drops privileges nor guards the network
+ * (crates/openshell-sandbox/src/lib.rs, process_enforcement_mode and sidecar_network_enforcement_enabled).
+ */
+function pinnedVariables({ uid, gid }: Identity): Map<string, { name: string; value: string }> {
+  const values: Record<string, string> = { [ENV.sandboxUid]: String(uid), [ENV.sandboxGid]: String(gid) };
+  return new Map(PINNED_VARIABLES.map((name) => [name, { name, value: values[name] ?? '' }]));
+}
+
+/** Whether the container's own environment tells the supervisor to leave work to sidecars. */
+export function asksForSidecars(container: Container): boolean {
+  return (container.env ?? []).some(({ name, value, valueFrom }) => TOPOLOGY_VARIABLES.includes(name ?? '') && Boolean(value || valueFrom));
+}
+
+/** Whether the variable holds an id that an earlier invocation, or the driver that made the pod, resolved. */
+function isResolvedId({ name, value, valueFrom }: EnvVar): boolean {
+  return (name === ENV.sandboxUid || name === ENV.sandboxGid) && !valueFrom && /^[1-9][0-9]{0,9}$/.test(value ?? '');
 }
 
 /** Variables that the webhook adds where the pod has none of that name: the sandbox id from its label, then the operator's defaults. */
 function defaultVariables(plan: Plan, settings: SideloadSettings): readonly { name: string; value: string }[] {
   const sandboxId = plan.pod.metadata?.labels?.[SANDBOX_ID_LABEL];
-  return sandboxId === undefined ? settings.env : [{ name: ENV.sandboxId, value: sandboxId }, ...settings.env];
+  return sandboxId ? [{ name: ENV.sandboxId, value: sandboxId }, ...settings.env] : settings.env;
 }
 
 /** Names of all variables that the sandbox container will have, so far as its own `env` and the webhook give them. */
@@ -26,23 +46,23 @@ export function variableNames(plan: Plan, settings: SideloadSettings): Set<strin
 }
 
 /**
- * The identity replaces what the pod says, in place, so that `$(NAME)` references keep working; on a pod that is half
- * sideloaded, where runAsUser is the supervisor's 0 already, an identity that was resolved before stays.
+ * Pinned variables replace what the pod says, in place, so that `$(NAME)` references keep working; on a pod that is half
+ * sideloaded, where runAsUser is the supervisor's 0 already, an id that was resolved before stays.
  */
 export function environmentOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
   const env = plan.container.env ?? [];
-  const missing = new Map(defaultVariables(plan, settings).map((variable) => [variable.name, variable]));
-  const identity = new Map(identityVariables(plan.identity).map((variable) => [variable.name, variable]));
+  const pinned = pinnedVariables(plan.identity);
   const operations: Operation[] = [];
   const present = new Set<string>();
   for (const [index, variable] of env.entries()) {
     const name = variable.name ?? '';
     present.add(name);
-    const resolved = identity.get(name);
-    if (resolved === undefined || (isHalfThere(plan.existing) && isResolved(variable))) continue;
-    if (variable.valueFrom || (variable.value ?? '') !== resolved.value)
-      operations.push({ op: 'replace', path: `${path}/env/${index}`, value: resolved });
+    const wanted = pinned.get(name);
+    if (wanted === undefined || (isHalfThere(plan.existing) && isResolvedId(variable))) continue;
+    if (variable.valueFrom || (variable.value ?? '') !== wanted.value)
+      operations.push({ op: 'replace', path: `${path}/env/${index}`, value: wanted });
   }
-  const added = [...identity.values(), ...missing.values()].filter(({ name }) => !present.has(name));
+  const defaults = new Map(defaultVariables(plan, settings).map((variable) => [variable.name, variable]));
+  const added = [...pinned.values(), ...defaults.values()].filter(({ name }) => !present.has(name));
   return [...operations, ...append(path, 'env', env, added)];
 }

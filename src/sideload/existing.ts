@@ -6,6 +6,7 @@
  * which image. Markers and names prove nothing; whoever writes a pod can write them.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import {
   IMAGE_BINARY,
   INSTALL_CONTAINER,
@@ -30,8 +31,6 @@ export interface Existing {
   /** Index of the mount of that volume in the container; -1 where there is none yet. */
   readonly mount: number;
   readonly readOnly: boolean;
-  /** Whether a trusted init container fills the volume. */
-  readonly installed: boolean;
   /** Whether the container's command is the supervisor. */
   readonly launched: boolean;
 }
@@ -48,20 +47,24 @@ const SIDELOAD_VOLUMES: readonly string[] = [SUPERVISOR_VOLUME, 'supervisor-bin'
 const NETWORK_SIDECAR = 'openshell-supervisor-network';
 const NETWORK_INIT_CONTAINER = 'openshell-network-init';
 
-/** Directories whose content decides what runs when a supervisor image starts its binary or `cp`. */
-const PROGRAM_PATHS: readonly string[] = [IMAGE_BINARY.scratch, '/bin', '/sbin', '/usr', '/lib', '/lib64', '/etc'];
+/** What decides which program runs when a supervisor image starts its own binary, and when it starts `cp`. */
+const BINARY_PATHS: readonly string[] = Object.values(IMAGE_BINARY);
+const CP_PATHS: readonly string[] = [...BINARY_PATHS, '/bin', '/sbin', '/usr', '/lib', '/lib64', '/etc/ld.so.cache', '/etc/ld.so.preload'];
 
 function overlap(one: string, other: string): boolean {
   const [a, b] = [absolutePath(one), absolutePath(other)];
   return a === b || a === '/' || b === '/' || a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
 }
 
-/** Whether one of the container's mounts could replace a program of its image. */
-function isShadowed(container: Container): boolean {
-  return (container.volumeMounts ?? []).some((mount) => {
-    const path = mount.mountPath ?? '';
-    return !absolutePath(path).startsWith('/etc/openshell') && PROGRAM_PATHS.some((program) => overlap(path, program));
-  });
+/**
+ * Whether the container runs what its image holds at these paths: no mount covers them, and no variable makes a loader or a
+ * shell's search take something else.
+ */
+function runsItsImage(container: Container, paths: readonly string[]): boolean {
+  const covered = (container.volumeMounts ?? []).some(({ mountPath }) => paths.some((program) => overlap(mountPath ?? '', program)));
+  const redirected =
+    (container.env ?? []).some(({ name }) => name === 'PATH' || name?.startsWith('LD_')) || Boolean(container.envFrom?.length);
+  return !covered && !redirected;
 }
 
 function wordsOf(container: Container): string[] {
@@ -71,19 +74,23 @@ function wordsOf(container: Container): string[] {
 /** Whether an init container does nothing but copy the binary out of its image into the volume at the mount path. */
 function isInstaller(container: Container, volumeName: string): boolean {
   const [program = '', ...rest] = wordsOf(container);
-  const copiesItself =
-    Object.values(IMAGE_BINARY).includes(program) && rest.length === 2 && rest[0] === 'copy-self' && rest[1] === INSTALLED_BINARY;
   const [source = '', target = ''] = rest;
+  const copiesItself = BINARY_PATHS.includes(program) && isDeepStrictEqual(rest, ['copy-self', INSTALLED_BINARY]);
   const copied =
     program === 'cp' &&
     rest.length === 2 &&
-    Object.values(IMAGE_BINARY).includes(source) &&
+    BINARY_PATHS.includes(source) &&
     [SUPERVISOR_MOUNT_PATH, INSTALLED_BINARY].includes(absolutePath(target));
   const mountsVolume = (container.volumeMounts ?? []).some(
     (mount) =>
       mount.name === volumeName && absolutePath(mount.mountPath ?? '') === SUPERVISOR_MOUNT_PATH && !mount.subPath && !mount.subPathExpr,
   );
-  return (copiesItself || copied) && mountsVolume && container.restartPolicy !== 'Always' && !isShadowed(container);
+  return (
+    (copiesItself || copied) &&
+    mountsVolume &&
+    container.restartPolicy !== 'Always' &&
+    runsItsImage(container, copied ? CP_PATHS : BINARY_PATHS)
+  );
 }
 
 function isTrusted(image: string | null | undefined, settings: SideloadSettings): boolean {
@@ -128,22 +135,41 @@ function methodOf(volume: Volume): Method | undefined {
   return volume.hostPath && absolutePath(volume.hostPath.path ?? '') === SUPERVISOR_MOUNT_PATH ? 'host-path' : undefined;
 }
 
+/** Names of the volumes through which the supervisor's directory can be written: the volume, and any other view of the node's directory. */
+function writableViews(spec: PodSpec, volumeName: string, method: Method): Set<string> {
+  const views = new Set([volumeName]);
+  if (method !== 'host-path') return views;
+  for (const { name, hostPath } of spec.volumes ?? [])
+    if (hostPath && overlap(hostPath.path ?? '', SUPERVISOR_MOUNT_PATH)) views.add(name ?? '');
+  return views;
+}
+
 /**
  * Finds who fills the volume. Nobody but a trusted installer may write into it: whoever can replace the binary runs as root
- * in the sandbox container.
+ * in the sandbox container. An image volume is read-only for everybody.
  */
-function findInstaller(spec: PodSpec, chosen: Container, mount: number, volumeName: string, settings: SideloadSettings): boolean | Refuse {
+export function findInstaller(
+  spec: PodSpec,
+  chosen: Container,
+  { mount, volumeName }: Existing,
+  method: Method,
+  settings: SideloadSettings,
+): boolean | Refuse {
+  if (method === 'image-volume') return false;
+  const views = writableViews(spec, volumeName, method);
   let installed = false;
   for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
     const writes = (container.volumeMounts ?? []).some(
-      (candidate, index) => candidate.name === volumeName && !candidate.readOnly && !(container === chosen && index === mount),
+      (candidate, index) => views.has(candidate.name ?? '') && !candidate.readOnly && !(container === chosen && index === mount),
     );
     if (!writes) continue;
     const name = quote(container.name ?? '');
     if (container === chosen || !spec.initContainers?.includes(container) || !isInstaller(container, volumeName)) {
       return refuse(
         'supervisor-volume-shared',
-        `container ${name} mounts the supervisor's volume ${quote(volumeName)} writable and could replace the supervisor: remove the mount or set readOnly: true`,
+        container.name === INSTALL_CONTAINER
+          ? `init container ${name} does more than copy the supervisor (command, mounts over programs, PATH or LD_ variables): remove what was added to it`
+          : `container ${name} mounts the supervisor's volume writable and could replace the supervisor: remove the mount or set readOnly: true`,
       );
     }
     if (!isTrusted(container.image, settings)) return untrusted(`init container ${name}`, container.image);
@@ -168,23 +194,17 @@ export function findExisting(
   if (typeof mount !== 'number') return mount;
   const mounted = container.volumeMounts?.[mount];
   const volumeName = mounted?.name ?? SUPERVISOR_VOLUME;
-  const launched = isLaunched(container);
+  const known = SIDELOAD_VOLUMES.includes(volumeName);
+  const found: Existing = { volumeName, method: undefined, mount, readOnly: mounted?.readOnly === true, launched: isLaunched(container) };
   const pathTaken = refuse(
     'mount-path-taken',
     `${SUPERVISOR_MOUNT_PATH} in container ${quote(container.name ?? '')} is a mount of ${quote(volumeName)}, which holds no supervisor: mount it elsewhere`,
   );
 
-  const installed = findInstaller(spec, container, mount, volumeName, settings);
-  if (typeof installed !== 'boolean') return installed;
-
   const volume = (spec.volumes ?? []).find((candidate) => candidate.name === volumeName);
-  if (volume === undefined) {
-    if (volumeName !== SUPERVISOR_VOLUME) return pathTaken;
-    return { volumeName, method: undefined, mount, readOnly: mounted?.readOnly === true, installed, launched };
-  }
+  if (volume === undefined) return volumeName === SUPERVISOR_VOLUME ? found : pathTaken;
   const method = methodOf(volume);
-  const known = SIDELOAD_VOLUMES.includes(volumeName);
-  if (method === undefined || (method === 'init-container' && !installed && !known)) {
+  if (method === undefined) {
     return mounted && !known
       ? pathTaken
       : refuse(
@@ -192,6 +212,8 @@ export function findExisting(
           `volume ${quote(volumeName)} has a source that no sideload method makes; the webhook needs this name: rename the volume`,
         );
   }
+  // An emptyDir of any name may stand at the path when it is filled; an empty one is the user's own.
+  if (method === 'init-container' && !known && findInstaller(spec, container, found, method, settings) === false) return pathTaken;
   if (method === 'image-volume' && !isTrusted(volume.image?.reference, settings))
     return untrusted(`volume ${quote(volumeName)}`, volume.image?.reference);
   if (annotated !== undefined && annotated !== method) {
@@ -200,7 +222,7 @@ export function findExisting(
       `volume ${quote(volumeName)} belongs to method ${method}, annotation ${METHOD_ANNOTATION} says ${annotated}: remove the volume or change the annotation`,
     );
   }
-  return { volumeName, method, mount, readOnly: mounted?.readOnly === true, installed, launched };
+  return { ...found, method };
 }
 
 /** Whether another container has the name that the install container needs. */
@@ -215,12 +237,13 @@ export function refuseTakenInstallName(spec: PodSpec): Refuse | undefined {
 
 /**
  * Whether the supervisor of this container leaves the network to a sidecar. Reads what the supervisor's own command line
- * would take as options: everything before `--`.
+ * would take as options: everything before `--`. What a kubelet will expand there cannot be read, and counts as such.
  */
 export function isProcessOnly(container: Container): boolean {
   const words = wordsOf(container);
   const end = words.indexOf('--');
   const options = end === -1 ? words : words.slice(0, end);
+  if (options.some((word) => word.includes('$('))) return true;
   const at = options.findIndex((word) => word === '--mode' || word.startsWith('--mode='));
   if (at === -1) return false;
   const word = options[at] ?? '';
@@ -228,19 +251,31 @@ export function isProcessOnly(container: Container): boolean {
   return !(modes.includes('process') && modes.includes('network'));
 }
 
-/** Whether the pod has what a process-only supervisor relies on: the network set up by, and running under, trusted supervisors. */
-export function hasNetworkSupervisor(spec: PodSpec, settings: SideloadSettings): boolean {
-  const runs = (container: Container, name: string, mode: string): boolean =>
-    container.name === name &&
+/**
+ * Whether the pod has what a process-only supervisor relies on, as OpenShell's driver writes it: an init container that sets
+ * the network up for one user, a network supervisor that runs as this user, both trusted, and an agent that is another user
+ * without capabilities (supervisor_network_init_container and supervisor_sidecar_container in driver.rs).
+ */
+export function hasNetworkSupervisor(spec: PodSpec, agent: Container, settings: SideloadSettings): boolean {
+  const sidecars = [...(spec.containers ?? []), ...(spec.initContainers ?? []).filter((container) => container.restartPolicy === 'Always')];
+  const init = (spec.initContainers ?? []).find((container) => container.name === NETWORK_INIT_CONTAINER);
+  const network = sidecars.find((container) => container.name === NETWORK_SIDECAR);
+  if (!init || !network) return false;
+  const isSupervisor = (container: Container): boolean =>
     isTrusted(container.image, settings) &&
-    Object.values(IMAGE_BINARY).includes(container.command?.[0] ?? '') &&
-    wordsOf(container)[1] === `--mode=${mode}` &&
-    !isShadowed(container);
-  const initContainers = spec.initContainers ?? [];
-  return (
-    initContainers.some((container) => runs(container, NETWORK_INIT_CONTAINER, 'network-init')) &&
-    [...(spec.containers ?? []), ...initContainers.filter((container) => container.restartPolicy === 'Always')].some((container) =>
-      runs(container, NETWORK_SIDECAR, 'network'),
-    )
-  );
+    BINARY_PATHS.includes(container.command?.[0] ?? '') &&
+    !container.args?.length &&
+    runsItsImage(container, BINARY_PATHS);
+  const proxyUid = network.securityContext?.runAsUser;
+  const initWords = init.command?.slice(1) ?? [];
+  const initIsDrivers =
+    isDeepStrictEqual(initWords.slice(0, 4), ['--mode=network-init', '--proxy-uid', String(proxyUid), '--proxy-gid']) &&
+    isDeepStrictEqual([initWords[5], initWords[7]], ['--sidecar-state-dir', '--sidecar-tls-dir']) &&
+    initWords.length === 9 &&
+    !init.env?.length;
+  const [mode, ...options] = network.command?.slice(1) ?? [];
+  const networkIsDrivers = mode === '--mode=network' && options.every((word) => !word.startsWith('-') || word.startsWith('--upstream-'));
+  const { runAsUser, capabilities, privileged } = agent.securityContext ?? {};
+  const agentIsBound = Boolean(runAsUser) && runAsUser !== proxyUid && !capabilities?.add?.length && !privileged;
+  return [init, network].every(isSupervisor) && initIsDrivers && networkIsDrivers && agentIsBound;
 }

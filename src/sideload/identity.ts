@@ -1,4 +1,3 @@
-import { ENV } from './contract.ts';
 import { type Refuse, refuse } from './outcome.ts';
 import type { Container, PodSpec } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
@@ -28,13 +27,4 @@ export function identityOf(spec: PodSpec, container: Container, settings: Sidelo
     if (id < 0 || id > MAX_ID) return refuse('invalid-identity', `securityContext.${name} is ${id}: set an id from 0 to ${MAX_ID}`);
   }
   return { uid: uid || settings.uid, gid: gid || settings.gid };
-}
-
-/** The identity as the supervisor reads it. An empty OCI user keeps the image's own USER from choosing another identity. */
-export function identityVariables({ uid, gid }: Identity): { name: string; value: string }[] {
-  return [
-    { name: ENV.sandboxUid, value: String(uid) },
-    { name: ENV.sandboxGid, value: String(gid) },
-    { name: ENV.ociImageUser, value: '' },
-  ];
 }

@@ -2,17 +2,14 @@ import { INSTALL_CONTAINER, installCommand, SUPERVISOR_MOUNT_PATH } from './cont
 import type { Plan } from './plan.ts';
 import type { SideloadSettings } from './settings.ts';
 
-/** Copying one file of some tens of megabytes. Requests equal limits: beside Guaranteed containers the pod stays Guaranteed. */
-const SMALL = { cpu: '100m', memory: '64Mi' };
-
 /**
- * The sandbox container's own requests and limits: init containers run before it, so the pod's effective size stays what it
- * was. Where it has none, small ones, which a quota asks for; with pod-level resources (KEP-2837) none are needed.
+ * The sandbox container's own requests and limits: init containers run before it, so the pod's effective size and its class
+ * of service stay what they were, and a quota that admits the one admits the other. Where it has none, none are set: a
+ * BestEffort pod stays BestEffort.
  */
-function resourcesFor({ spec, container }: Plan): Record<string, unknown> | undefined {
+function resourcesFor({ container }: Plan): Record<string, unknown> | undefined {
   const { requests, limits } = container.resources ?? {};
-  if (requests || limits) return { ...(requests ? { requests } : {}), ...(limits ? { limits } : {}) };
-  return spec.resources ? undefined : { requests: SMALL, limits: SMALL };
+  return requests || limits ? { ...(requests ? { requests } : {}), ...(limits ? { limits } : {}) } : undefined;
 }
 
 /** The init container that copies the supervisor into the volume. */

@@ -42,6 +42,7 @@ export const REFUSALS = {
 export const WARNINGS = {
   'no-command': 'the image ENTRYPOINT does not run',
   'no-policy-source': 'the supervisor finds no policy',
+  'read-only-root': 'the supervisor cannot write /etc/passwd and will exit',
   'hooks-outside': 'exec probes and lifecycle hooks run outside the supervisor',
   'containers-outside': 'other containers run outside the supervisor',
 } as const;
@@ -89,9 +90,10 @@ export function refuse(reason: RefuseReason, message: string): Refuse {
   return { verdict: 'refuse', reason, message };
 }
 
-/** A user's value for a sentence: in quotes, control characters escaped, cut at 40 characters so that the sentence stays readable. */
+/** A user's value for a sentence: in quotes, control characters escaped, cut so that the sentence stays readable. */
 export function quote(value: string): string {
-  return JSON.stringify(value.length > 40 ? `${value.slice(0, 39)}…` : value);
+  const escaped = JSON.stringify(value);
+  return escaped.length > 42 ? `${escaped.slice(0, 40)}…"` : escaped;
 }
 
 /** Names for a sentence: at most three of them, then how many more there are. */

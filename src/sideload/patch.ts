@@ -17,7 +17,7 @@ export function patchFor(plan: Plan, settings: SideloadSettings): Operation[] {
   const { spec, method, existing } = plan;
   const container = `/spec/containers/${plan.index}`;
   const volumes = existing.method === undefined ? [{ name: existing.volumeName, ...volumeSource(method, settings) }] : [];
-  const installers = method === 'init-container' && !existing.installed ? [installContainer(plan, settings)] : [];
+  const installers = method === 'init-container' && !plan.installed ? [installContainer(plan, settings)] : [];
   return [
     ...append('/spec', 'volumes', spec.volumes, volumes),
     ...append('/spec', 'initContainers', spec.initContainers, installers),
@@ -56,8 +56,12 @@ function mountOperations({ container, existing }: Plan, path: string): Operation
  */
 function commandOperations({ container, method, existing }: Plan, path: string, settings: SideloadSettings): Operation[] {
   const binary = supervisorBinary(method, settings.layout);
-  if (existing.launched) return startsRightBinary(container, method) ? [] : [{ op: 'replace', path: `${path}/command/0`, value: binary }];
-  const command = set(path, 'command', [binary, '--workdir', container.workingDir || settings.workdir]);
+  // With the volume, its layout was chosen; without it, the one that is added has the operator's.
+  const isRight = existing.method === undefined ? container.command?.[0] === binary : startsRightBinary(container, method);
+  if (existing.launched) return isRight ? [] : [{ op: 'replace', path: `${path}/command/0`, value: binary }];
+  // A kubelet expands $(NAME) in a command, and nowhere in workingDir.
+  const workdir = (container.workingDir || settings.workdir).replaceAll('$(', '$$$$(');
+  const command = set(path, 'command', [binary, '--workdir', workdir]);
   const words = [...(container.command ?? []), ...(container.args ?? [])];
   // Args with no command of their own are ours, from before another webhook took the command away: `decide` refuses all others.
   if (words.length === 0 || !container.command?.length) return [command];

@@ -12,5 +12,7 @@ export interface Plan {
   readonly index: number;
   readonly method: Method;
   readonly existing: Existing;
+  /** Whether a trusted init container fills the volume already. */
+  readonly installed: boolean;
   readonly identity: Identity;
 }

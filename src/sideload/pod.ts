@@ -10,6 +10,7 @@ const securityContext = object({
   runAsGroup: integer,
   runAsNonRoot: boolean,
   privileged: boolean,
+  readOnlyRootFilesystem: boolean,
   appArmorProfile: object({}),
   capabilities: object({ add: list(string), drop: list(string) }),
 });
@@ -50,7 +51,6 @@ export const podShape = object({
     os: object({ name: string }),
     nodeSelector: stringMap,
     hostUsers: boolean,
-    resources: object({}),
     securityContext: object({ runAsUser: integer, runAsGroup: integer, runAsNonRoot: boolean, appArmorProfile: object({}) }),
     volumes: list(volume),
     initContainers: list(container),

@@ -1,6 +1,7 @@
 import type { Operation } from 'fast-json-patch';
 import { append, set } from './operations.ts';
 import type { Plan } from './plan.ts';
+import type { Container } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
 /** In a user namespace the bounding set starts empty: changing user, and reading other users' /proc, have to be asked for (OpenShell's driver). */
@@ -9,19 +10,28 @@ const USER_NAMESPACE_CAPABILITIES = ['SETUID', 'SETGID', 'DAC_READ_SEARCH'];
 /** What uid 0 lacks besides when the container drops ALL: signalling, and handing files to, the sandboxed user. */
 const DROPPED_CAPABILITIES = [...USER_NAMESPACE_CAPABILITIES, 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'];
 
-/** The API server takes names as they are, runtimes without regard to case; some users write the kernel's `CAP_` prefix. */
-function normalize(capability: string): string {
-  return capability.toUpperCase().replace(/^CAP_/, '');
+/** Runtimes read names without regard to case. */
+function upper(capability: string): string {
+  return capability.toUpperCase();
+}
+
+/** Whether a drop takes this capability away; some runtimes take the kernel's `CAP_` prefix off first. */
+function drops(dropped: string, capability: string): boolean {
+  return upper(dropped).replace(/^CAP_/, '') === capability;
+}
+
+/** Whether the container starts from none: containerd drops ALL after it adds ALL (internal/cri/opts/spec_opts.go, WithCapabilities). */
+function dropsAll(container: Container): boolean {
+  return container.securityContext?.capabilities?.drop?.some((name) => upper(name) === 'ALL') ?? false;
 }
 
 function neededCapabilities({ spec, container }: Plan, settings: SideloadSettings): string[] {
   if (settings.capabilities.length === 0) return [];
-  const dropsAll = container.securityContext?.capabilities?.drop?.some((name) => normalize(name) === 'ALL');
   return [
     ...new Set([
       ...settings.capabilities,
       ...(spec.hostUsers === false ? USER_NAMESPACE_CAPABILITIES : []),
-      ...(dropsAll ? DROPPED_CAPABILITIES : []),
+      ...(dropsAll(container) ? DROPPED_CAPABILITIES : []),
     ]),
   ];
 }
@@ -32,12 +42,13 @@ function capabilityOperations(plan: Plan, path: string, settings: SideloadSettin
   if (context?.privileged) return [];
   const needed = neededCapabilities(plan, settings);
   const capabilities = context?.capabilities;
-  const added = new Set((capabilities?.add ?? []).map(normalize));
-  const missing = added.has('ALL') ? [] : needed.filter((name) => !added.has(name));
+  // `CAP_X` does not count: containerd would look for CAP_CAP_X.
+  const added = new Set((capabilities?.add ?? []).map(upper));
+  const missing = added.has('ALL') && !dropsAll(plan.container) ? [] : needed.filter((name) => !added.has(name));
   if (!capabilities) return missing.length === 0 ? [] : [set(path, 'capabilities', { add: missing })];
   const drop = capabilities.drop ?? [];
   // From the end, so that the indexes of those that follow hold.
-  const undropped = [...drop.keys()].reverse().filter((index) => needed.includes(normalize(drop[index] ?? '')));
+  const undropped = [...drop.keys()].reverse().filter((index) => needed.some((name) => drops(drop[index] ?? '', name)));
   return [
     ...append(`${path}/capabilities`, 'add', capabilities.add, missing),
     ...undropped.map((index): Operation => ({ op: 'remove', path: `${path}/capabilities/drop/${index}` })),

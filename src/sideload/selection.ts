@@ -38,7 +38,7 @@ export function refuseWindows(spec: PodSpec): Refuse | undefined {
   if (spec.os?.name !== 'windows' && spec.nodeSelector?.['kubernetes.io/os'] !== 'windows') return undefined;
   return refuse(
     'windows-pod',
-    `the pod is for Windows, the OpenShell supervisor runs on Linux only: remove label ${SANDBOX_LABEL} or schedule the pod on Linux`,
+    `the pod is for Windows, the OpenShell supervisor runs on Linux only: set label ${SANDBOX_LABEL} to "false" or schedule the pod on Linux`,
   );
 }
 
@@ -67,9 +67,9 @@ function bearsSupervisor(container: Container): boolean {
 /**
  * Chooses the container that goes under the supervisor, by index.
  *
- * The annotation decides; else a container that bears the supervisor already, so that another webhook which puts its
- * sidecar first cannot move the choice between two invocations; else the one named `agent`; else the first, as OpenShell's
- * Kubernetes driver chooses.
+ * The annotation decides; else the name `agent`; else the first, as OpenShell's Kubernetes driver chooses. Before the first
+ * comes one that bears the supervisor already, so that another webhook which puts its sidecar first cannot move the choice
+ * between two invocations.
  */
 export function chooseContainer(pod: Pod, containers: readonly Container[]): number | Refuse {
   if (containers.length === 0)
@@ -84,10 +84,6 @@ export function chooseContainer(pod: Pod, containers: readonly Container[]): num
       `annotation ${CONTAINER_ANNOTATION} is ${quote(wanted)}, which spec.containers does not have: name one of ${enumerate(names)}`,
     );
   }
-  const bearing = containers.findIndex(bearsSupervisor);
-  if (bearing !== -1) return bearing;
-  return Math.max(
-    0,
-    containers.findIndex((container) => container.name === DEFAULT_SANDBOX_CONTAINER),
-  );
+  const named = containers.findIndex((container) => container.name === DEFAULT_SANDBOX_CONTAINER);
+  return named !== -1 ? named : Math.max(0, containers.findIndex(bearsSupervisor));
 }

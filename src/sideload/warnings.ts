@@ -42,7 +42,13 @@ export function warningsFor(plan: Plan, settings: SideloadSettings): Warning[] {
   if (hooks.length > 0) {
     warnings.push({
       code: 'hooks-outside',
-      message: `exec in ${enumerate(hooks)} of container ${name} runs outside the supervisor, as root: use httpGet, tcpSocket or grpc`,
+      message: `exec in ${enumerate(hooks)} of container ${name} runs outside the supervisor, as root`,
+    });
+  }
+  if (container.securityContext?.readOnlyRootFilesystem) {
+    warnings.push({
+      code: 'read-only-root',
+      message: `container ${name} has a read-only root file system: the supervisor writes its user to /etc/passwd and /etc/group and will exit; set readOnlyRootFilesystem: false`,
     });
   }
   const others = [...(spec.containers ?? []), ...(spec.initContainers ?? []).filter((candidate) => candidate.restartPolicy === 'Always')]

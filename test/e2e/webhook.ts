@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { CA_FILE, ensureLocalCertificates } from '../../src/tls/local.ts';
+import { namesOfService } from '../../src/tls/names.ts';
 import { type Process, start, waitFor } from './cluster/process.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -15,7 +16,7 @@ export async function startWebhook(
   flags: readonly string[] = [],
 ): Promise<Process> {
   const tls = join(dir, 'tls');
-  await ensureLocalCertificates(tls);
+  await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
   const webhook = start(
     'openshell-sideload',
     process.execPath,

@@ -1,0 +1,57 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Cluster, statusOf } from './client.ts';
+
+const RETRY_MS = 1_000;
+const MAX_RETRY_MS = 30_000;
+
+/**
+ * Tells when one object may have changed, until it is ended.
+ *
+ * The watch carries no resourceVersion, so that none can expire: it starts with the present state, which counts as a change.
+ * It is opened again whenever it ends: the API server closes it now and then, restarts, or stays silent (client-node's own
+ * timeout). Whoever is called reads the object anew, so a watch that was away loses nothing.
+ *
+ * @param path of the collection, such as /api/v1/namespaces/NS/secrets
+ * @returns a function that ends it
+ */
+export function watchObject(
+  { k8s, config }: Cluster,
+  path: string,
+  name: string,
+  onChange: () => void,
+  onRefused: (code: number) => void,
+): () => void {
+  const watch = new k8s.Watch(config);
+  let ended = false;
+  let current: AbortController | undefined;
+  let delay = RETRY_MS;
+
+  const once = (): Promise<unknown> =>
+    new Promise((resolve) => {
+      const onEvent = (): void => {
+        delay = RETRY_MS;
+        onChange();
+      };
+      watch.watch(path, { fieldSelector: `metadata.name=${name}` }, onEvent, resolve).then((controller) => {
+        current = controller;
+        if (ended) controller.abort();
+      }, resolve);
+    });
+
+  const follow = async (): Promise<void> => {
+    while (!ended) {
+      const error = await once();
+      if (ended) return;
+      // client-node's watch names the status in another member than its other calls.
+      const code = statusOf(error) ?? (error as { statusCode?: number } | null)?.statusCode;
+      if (code !== undefined) onRefused(code);
+      await sleep(delay, undefined, { ref: false });
+      delay = Math.min(delay * 2, MAX_RETRY_MS);
+    }
+  };
+  void follow();
+  return () => {
+    ended = true;
+    current?.abort();
+  };
+}

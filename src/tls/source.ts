@@ -1,0 +1,86 @@
+import type { Logger } from 'pino';
+import type { ReadinessCheck } from '../admin.ts';
+import type { Certificates } from '../config.ts';
+import type { Metrics } from '../metrics.ts';
+import { followCertificateDirectory, readCertificateDirectory } from './directory.ts';
+import { issueServing, makeAuthority } from './issue.ts';
+import { ensureLocalCertificates } from './local.ts';
+import type { ServingNames } from './names.ts';
+import type { CertificatePair } from './pair.ts';
+import { manageCertificates } from './self-managed.ts';
+
+/** Where `npm start` keeps the certificates it makes, below the working directory. */
+const LOCAL_CERT_DIR = 'certs';
+
+/** Called with each certificate that is to be served from now on, and the end of its validity. */
+type OnPair = (pair: CertificatePair, notAfter: Date) => void;
+
+/** A source of serving certificates that has begun. */
+export interface CertificateSource {
+  /** What to listen with. */
+  readonly initial: CertificatePair;
+  /** Tells of every later certificate. Called once. */
+  readonly follow: (onPair: OnPair) => { readonly readiness: () => ReadinessCheck; readonly stop: () => void };
+}
+
+/**
+ * Begins with the configured source.
+ *
+ * @throws Error when a directory holds no certificate that can be served; a cluster that does not answer is no error
+ */
+export async function openCertificateSource(certificates: Certificates, log: Logger, metrics: Metrics): Promise<CertificateSource> {
+  switch (certificates.source) {
+    case 'directory':
+      return fromDirectory(certificates.dir, log, metrics);
+    case 'local':
+      if (await ensureLocalCertificates(LOCAL_CERT_DIR, certificates.names)) {
+        log.info({ dir: LOCAL_CERT_DIR }, 'made certificates for local use; ca.crt is what clients trust');
+      }
+      return fromDirectory(LOCAL_CERT_DIR, log, metrics);
+    case 'self-managed': {
+      const { names, policy, objects } = certificates;
+      const [{ connect }, { clusterTrustStore }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/trust-store.ts')]);
+      const store = clusterTrustStore(await connect(), objects, log);
+      return {
+        initial: await placeholder(names),
+        follow: (onPair) => manageCertificates({ store, policy, names, log, metrics, onPair }),
+      };
+    }
+  }
+}
+
+async function fromDirectory(dir: string, log: Logger, metrics: Metrics): Promise<CertificateSource> {
+  const { pair, notAfter } = await readCertificateDirectory(dir);
+  metrics.certificate(notAfter);
+  return {
+    initial: pair,
+    follow: (onPair) => {
+      let end = notAfter;
+      const stop = followCertificateDirectory(dir, pair, {
+        onPair: (next, nextEnd) => {
+          end = nextEnd;
+          onPair(next, nextEnd);
+          metrics.certificateReload('ok');
+          log.info({ dir, notAfter: end }, 'serving certificate replaced');
+        },
+        onProblem: (error) => {
+          metrics.certificateReload('error');
+          log.error({ err: error }, 'serving certificate not replaced: the last good one stays in use');
+        },
+      });
+      const readiness = (): ReadinessCheck => ({
+        name: 'certificate',
+        ready: end > new Date(),
+        detail: `from ${dir}, valid until ${end.toISOString()}`,
+      });
+      return { readiness, stop };
+    },
+  };
+}
+
+/** A listening server needs a certificate before the first one is signed; nobody trusts this one. */
+async function placeholder(names: ServingNames): Promise<CertificatePair> {
+  const now = new Date();
+  const end = new Date(now.getTime() + 60 * 60 * 1000);
+  return issueServing(await makeAuthority('openshell-sideload placeholder', now, end), names, now, end);
+}

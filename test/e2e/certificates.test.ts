@@ -1,0 +1,368 @@
+/**
+ * Self-managed certificates: replicas that share a CA through a real kube-apiserver, with the rights of manifests/base.
+ *
+ * A probe shakes hands with every replica all the time, trusting what caBundle says, as the API server would. What it counts
+ * as failed is an admission that would have been lost.
+ */
+
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, type TLSSocket } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { makeAuthority } from '../../src/tls/issue.ts';
+import { certificatesOf } from '../../src/tls/trust.ts';
+import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
+const SERVICE = 'openshell-sideload.openshell-system.svc';
+const NAMESPACE = ['-n', 'openshell-system'];
+const SECRET = ['secret', 'openshell-sideload-ca', ...NAMESPACE];
+const CONFIGURATION = ['mutatingwebhookconfiguration', 'openshell-sideload'];
+/** Lives of seconds; a CA is replaced after two thirds of its life. */
+const LIVES = ['--serving-cert-lifetime=12s', '--ca-settle-time=3s'];
+
+const dir = mkdtempSync(join(tmpdir(), 'sideload-certificates-'));
+let cluster: ControlPlane;
+
+async function kubectl(...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await cluster.kubectl(args);
+  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+interface Entry {
+  readonly name: string;
+  readonly clientConfig: { readonly caBundle?: string };
+}
+
+/** caBundle of every entry, in PEM. */
+async function bundles(): Promise<string[]> {
+  const { webhooks } = JSON.parse(await kubectl('get', ...CONFIGURATION, '-o', 'json')) as { webhooks: Entry[] };
+  return webhooks.map(({ clientConfig }) => Buffer.from(clientConfig.caBundle ?? '', 'base64').toString());
+}
+
+const authorities = async (): Promise<number[]> => (await bundles()).map((bundle) => certificatesOf(bundle, new Date()).length);
+const setBundle = (entry: number, pem: string): Promise<string> =>
+  kubectl(
+    'patch',
+    ...CONFIGURATION,
+    '--type=json',
+    '-p',
+    JSON.stringify([{ op: 'add', path: `/webhooks/${entry}/clientConfig/caBundle`, value: Buffer.from(pem).toString('base64') }]),
+  );
+
+/** A replica of the webhook, as a process of this machine with the service account's token. */
+interface Replica extends Process {
+  readonly port: number;
+  readonly ready: () => Promise<string>;
+  readonly log: () => Record<string, unknown>[];
+  readonly logs: (text: string) => boolean;
+}
+
+let replicas: Replica[] = [];
+
+async function startReplica(...flags: string[]): Promise<Replica> {
+  const [port = 0, adminPort = 0] = await freePorts(2);
+  const logFile = join(dir, `replica-${port}.log`);
+  const ports = [`--port=${port}`, `--admin-port=${adminPort}`, '--bind-address=127.0.0.1', '--shutdown-delay=0'];
+  const webhook = start('replica', process.execPath, [MAIN, '--certificates=self-managed', ...ports, ...flags], logFile, {
+    ...process.env,
+    KUBECONFIG: join(dir, 'replica.kubeconfig'),
+  });
+  const ready = (): Promise<string> =>
+    fetch(`http://127.0.0.1:${adminPort}/readyz?verbose`).then(
+      (response) => response.text(),
+      () => 'not listening',
+    );
+  const text = (): string => readFileSync(logFile, 'utf8');
+  const log = (): Record<string, unknown>[] =>
+    text()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  const replica = { ...webhook, port, ready, log, logs: (part: string) => text().includes(part) };
+  replicas.push(replica);
+  return replica;
+}
+
+const isReady = async (replica: Replica): Promise<boolean> => (await replica.ready()).endsWith('\nok');
+const allReady = (...some: Replica[]): Promise<void> =>
+  waitFor('ready replicas', 20, async () => (await Promise.all(some.map(isReady))).every(Boolean), some);
+
+/** The certificate that a replica shows to a client that trusts the bundle; throws when the client does not trust it. */
+async function handshake(port: number, ca: string): Promise<string> {
+  const socket: TLSSocket = connect({ host: '127.0.0.1', port, ca: certificatesOf(ca, new Date()), servername: SERVICE });
+  try {
+    await new Promise<void>((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
+    return socket.getPeerCertificate().fingerprint256;
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Shakes hands with the replicas until stopped; every entry's bundle has to be good for every replica. */
+function probe(...some: Replica[]): { stop: () => Promise<{ handshakes: number; failures: string[]; certificates: number }> } {
+  let stopped = false;
+  let handshakes = 0;
+  const failures: string[] = [];
+  const seen = new Set<string>();
+  const loop = (async () => {
+    while (!stopped) {
+      for (const bundle of await bundles().catch(() => [])) {
+        for (const { port } of some) {
+          handshakes++;
+          await handshake(port, bundle).then(
+            (fingerprint) => seen.add(fingerprint),
+            (error: Error) => failures.push(`${new Date().toISOString()} ${port}: ${error.message}`),
+          );
+        }
+      }
+      await sleep(50);
+    }
+  })();
+  return {
+    stop: async () => {
+      stopped = true;
+      await loop;
+      process.stderr.write(`probe: ${handshakes} handshakes, ${seen.size} certificates, ${failures.length} failed\n`);
+      return { handshakes, failures, certificates: seen.size };
+    },
+  };
+}
+
+async function stopReplicas(): Promise<void> {
+  await Promise.all(replicas.map((replica) => replica.stop()));
+  replicas = [];
+}
+
+/** As before the first start. */
+async function reset(): Promise<void> {
+  await stopReplicas();
+  await kubectl('delete', '--ignore-not-found', ...SECRET);
+  await kubectl('delete', '--ignore-not-found', ...CONFIGURATION);
+  await kubectl('apply', '-k', BASE);
+}
+
+beforeAll(async () => {
+  cluster = await startControlPlane(join(dir, 'cluster'));
+  await kubectl('apply', '--validate=strict', '-k', BASE);
+  const config = JSON.parse(await kubectl('config', 'view', '--raw', '-o', 'json'));
+  const token = await kubectl('create', 'token', 'openshell-sideload', ...NAMESPACE);
+  config.users[0].user = { token: token.trim() };
+  writeFileSync(join(dir, 'replica.kubeconfig'), JSON.stringify(config));
+});
+
+afterAll(async () => {
+  await stopReplicas();
+  await cluster?.stop();
+});
+
+describe('a fresh installation', () => {
+  afterEach(reset);
+
+  it('gets one CA from replicas that start together, in every entry, and both are ready', async () => {
+    const [one, two] = await Promise.all([startReplica(), startReplica()]);
+    await allReady(one, two);
+    expect(await authorities()).toEqual([1, 1]);
+    for (const bundle of await bundles()) for (const { port } of [one, two]) await handshake(port, bundle);
+    expect(await one.ready()).toMatch(/\[\+\] certificate: trusted by caBundle, valid until 20/);
+  });
+
+  it('is not ready before the webhook configuration is there, and is right after', async () => {
+    await kubectl('delete', ...CONFIGURATION);
+    const replica = await startReplica();
+    await waitFor('the reason', 10, async () =>
+      (await replica.ready()).includes('[-] certificate: the webhook configuration is missing or has no entries'),
+    );
+    await kubectl('apply', '-k', BASE);
+    await allReady(replica);
+  });
+
+  it('keeps caBundle when the manifests are applied again, and kubectl sees no difference', async () => {
+    await allReady(await startReplica());
+    const before = await bundles();
+    await kubectl('apply', '-k', BASE);
+    expect(await bundles()).toEqual(before);
+    expect(await cluster.kubectl(['diff', '-k', BASE])).toEqual({ code: 0, stdout: '', stderr: '' });
+  });
+});
+
+describe('running replicas', () => {
+  let one: Replica;
+  let two: Replica;
+  beforeAll(async () => {
+    one = await startReplica(...LIVES);
+    two = await startReplica(...LIVES);
+    await allReady(one, two);
+  });
+  afterAll(reset);
+
+  const settled = (count: number): Promise<void> =>
+    waitFor(
+      `${count} CA in every entry`,
+      40,
+      async () => (await authorities()).every((found) => found === count) && (await isReady(one)) && (await isReady(two)),
+      [one, two],
+    );
+
+  it('renew their certificates unnoticed, and write nothing while nothing differs', async () => {
+    const version = async (): Promise<string> =>
+      (await kubectl('get', ...SECRET, '-o', 'jsonpath={.metadata.resourceVersion}')) +
+      (await kubectl('get', ...CONFIGURATION, '-o', 'jsonpath={.metadata.resourceVersion}'));
+    const before = await version();
+    const probing = probe(one, two);
+    await sleep(20_000);
+    const { handshakes, failures, certificates } = await probing.stop();
+    expect(failures).toEqual([]);
+    expect(handshakes).toBeGreaterThan(100);
+    expect(certificates, 'two replicas, a new one every eight seconds').toBeGreaterThanOrEqual(6);
+    expect(await version()).toBe(before);
+  });
+
+  it.each([0, 1])('heal entry %i when its caBundle is emptied', async (entry) => {
+    await kubectl('patch', ...CONFIGURATION, '--type=json', '-p', `[{"op": "remove", "path": "/webhooks/${entry}/clientConfig/caBundle"}]`);
+    await settled(1);
+  });
+
+  it('heal an entry whose caBundle is replaced by another CA, which goes after a serving lifetime', async () => {
+    const now = new Date();
+    const { cert } = await makeAuthority('somebody', now, new Date(now.getTime() + 3_600_000));
+    await setBundle(1, cert);
+    await waitFor('both CAs in every entry', 10, async () => (await authorities()).every((count) => count === 2));
+    await settled(1);
+  });
+
+  it('take over a new CA on request without a failed handshake', async () => {
+    const probing = probe(one, two);
+    const before = (await bundles())[0];
+    await kubectl('annotate', ...SECRET, 'openshell.ai/rotate-ca=now');
+    await waitFor('old and new CA in every entry', 10, async () => (await authorities()).every((count) => count === 2));
+    await settled(1);
+    expect((await bundles())[0]).not.toBe(before);
+    expect(await kubectl('get', ...SECRET, '-o', 'jsonpath={.metadata.annotations}')).not.toContain('rotate-ca');
+    expect((await probing.stop()).failures).toEqual([]);
+  });
+
+  it.each([
+    { why: 'deleted', damage: () => kubectl('delete', ...SECRET), says: 'the CA Secret is missing' },
+    {
+      why: 'emptied',
+      damage: () => kubectl('patch', ...SECRET, '--type=json', '-p', '[{"op": "remove", "path": "/data"}]'),
+      says: 'the CA Secret is damaged',
+    },
+    {
+      why: 'overwritten',
+      damage: () => kubectl('patch', ...SECRET, '-p', '{"stringData": {"trust.json": "{\\"active\\": {}}"}}'),
+      says: 'the CA Secret is damaged',
+    },
+  ])('survive that the Secret is $why without a failed handshake', async ({ damage, says }) => {
+    const probing = probe(one, two);
+    const before = (await bundles())[0];
+    await damage();
+    await waitFor('a new CA beside the old one', 10, async () => (await authorities()).every((count) => count === 2), [one, two]);
+    expect(one.logs(says) || two.logs(says)).toBe(true);
+    await settled(1);
+    expect((await bundles())[0]).not.toBe(before);
+    expect((await probing.stop()).failures).toEqual([]);
+    for (const replica of [one, two]) expect(replica.log().some(({ level }) => level === 'fatal')).toBe(false);
+  });
+
+  it('welcome a third one, and a restart of the first one, without a failed handshake of the others', async () => {
+    const probing = probe(two);
+    const three = await startReplica(...LIVES);
+    await allReady(three);
+    await one.stop();
+    one = await startReplica(...LIVES);
+    await allReady(one, two, three);
+    expect((await probing.stop()).failures).toEqual([]);
+    expect(await authorities()).toEqual([1, 1]);
+    await three.stop();
+  });
+});
+
+describe('a CA of seconds', () => {
+  afterAll(reset);
+
+  it('is replaced after two thirds of its life, again and again, without a failed handshake', async () => {
+    const flags = ['--ca-lifetime=30s', '--serving-cert-lifetime=9s', '--ca-settle-time=3s'];
+    const [one, two] = await Promise.all([startReplica(...flags), startReplica(...flags)]);
+    await allReady(one, two);
+    const seen = new Set<string>();
+    const probing = probe(one, two);
+    for (let i = 0; i < 45; i++) {
+      for (const bundle of await bundles()) for (const pem of certificatesOf(bundle, new Date())) seen.add(pem);
+      await sleep(1000);
+    }
+    expect((await probing.stop()).failures).toEqual([]);
+    expect(seen.size).toBeGreaterThanOrEqual(3);
+  }, 120_000);
+});
+
+describe('each right of the service account is needed', () => {
+  const role = ['role', 'openshell-sideload', ...NAMESPACE];
+  const clusterRole = ['clusterrole', 'openshell-sideload'];
+  const as = ['--as=system:serviceaccount:openshell-system:openshell-sideload'];
+  const cases = [
+    { of: role, verb: 'get', object: 'secret/openshell-sideload-ca', says: 'cannot read Secret openshell-system/openshell-sideload-ca' },
+    {
+      of: role,
+      verb: 'create',
+      object: 'secret/openshell-sideload-ca',
+      says: 'cannot create Secret openshell-system/openshell-sideload-ca',
+    },
+    {
+      of: role,
+      verb: 'patch',
+      object: 'secret/openshell-sideload-ca',
+      says: 'cannot create Secret openshell-system/openshell-sideload-ca',
+    },
+    { of: role, verb: 'watch', object: 'secret/openshell-sideload-ca', says: 'cannot watch Secret openshell-system/openshell-sideload-ca' },
+    {
+      of: clusterRole,
+      verb: 'get',
+      object: 'mutatingwebhookconfiguration/openshell-sideload',
+      says: 'cannot read MutatingWebhookConfiguration openshell-sideload',
+    },
+    {
+      of: clusterRole,
+      verb: 'patch',
+      object: 'mutatingwebhookconfiguration/openshell-sideload',
+      says: 'cannot write caBundle of MutatingWebhookConfiguration openshell-sideload',
+    },
+    {
+      of: clusterRole,
+      verb: 'watch',
+      object: 'mutatingwebhookconfiguration/openshell-sideload',
+      says: 'cannot watch MutatingWebhookConfiguration openshell-sideload',
+    },
+  ];
+  afterEach(reset);
+
+  it('and there are no others', async () => {
+    const rules = [
+      ...JSON.parse(await kubectl('get', ...role, '-o', 'json')).rules,
+      ...JSON.parse(await kubectl('get', ...clusterRole, '-o', 'json')).rules,
+    ];
+    expect(rules.reduce((sum: number, { verbs }: { verbs: string[] }) => sum + verbs.length, 0)).toBe(cases.length);
+    for (const { resourceNames } of rules) expect(resourceNames).toHaveLength(1);
+  });
+
+  it.each(cases)('$verb $object', async ({ of, verb, object, says }) => {
+    const can = async (): Promise<string> => (await cluster.kubectl(['auth', 'can-i', verb, object, ...NAMESPACE, ...as])).stdout.trim();
+    await waitFor('the right', 10, async () => (await can()) === 'yes');
+    const { rules } = JSON.parse(await kubectl('get', ...of, '-o', 'json'));
+    const without = rules[0].verbs.filter((candidate: string) => candidate !== verb);
+    await kubectl('patch', ...of, '--type=json', '-p', JSON.stringify([{ op: 'replace', path: '/rules/0/verbs', value: without }]));
+    await waitFor('the right to be gone', 10, async () => (await can()) === 'no');
+    const replica = await startReplica();
+    await waitFor(says, 15, () => replica.logs(says), [replica]);
+    // A watch only makes changes known sooner.
+    if (verb === 'watch') await allReady(replica);
+    else expect(await isReady(replica)).toBe(false);
+  });
+});

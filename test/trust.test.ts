@@ -1,0 +1,154 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { issueServing, makeAuthority } from '../src/tls/issue.ts';
+import { namesOfService } from '../src/tls/names.ts';
+import type { CertificatePair } from '../src/tls/pair.ts';
+import { certificatesOf, nextStep, type Observed, parseTrust, type Step, type Trust, type TrustPolicy } from '../src/tls/trust.ts';
+
+const HOUR = 3_600_000;
+const policy: TrustPolicy = { caLifetime: 300 * HOUR, servingLifetime: 24 * HOUR, settleTime: 60_000 };
+const now = new Date('2026-06-01T00:00:00Z');
+const at = (milliseconds: number): Date => new Date(now.getTime() + milliseconds);
+const iso = (milliseconds: number): string => at(milliseconds).toISOString();
+const settled = iso(-HOUR);
+
+let [a, b, c, old]: CertificatePair[] = [];
+beforeAll(async () => {
+  const fresh = at(300 * HOUR);
+  [a, b, c] = await Promise.all(['a', 'b', 'c'].map((name) => makeAuthority(name, now, fresh)));
+  // In its last third.
+  old = await makeAuthority('old', now, at(99 * HOUR));
+});
+
+const ca = (pair: CertificatePair | undefined, trustedSince?: string) => ({
+  ...(pair as CertificatePair),
+  ...(trustedSince ? { trustedSince } : {}),
+});
+const pem = (...pairs: (CertificatePair | undefined)[]): string => certificatesOf(pairs.map((pair) => pair?.cert).join('\n'), now).join('');
+const see = (trust: Trust | undefined, bundles: string[], rotationRequested = false): Observed => ({ trust, bundles, rotationRequested });
+const step = (observed: Observed, moment = now): Step => nextStep(observed, moment, policy);
+
+describe('the next step', () => {
+  it('founds a CA where there is none, beside what caBundle trusts already', () => {
+    expect(step(see(undefined, ['', '']))).toEqual({ do: 'found', retiring: [] });
+    expect(step(see(undefined, [pem(a), pem(a, b)]))).toEqual({
+      do: 'found',
+      retiring: [
+        { cert: pem(a), until: iso(24 * HOUR) },
+        { cert: pem(b), until: iso(24 * HOUR) },
+      ],
+    });
+  });
+
+  it('publishes the CA in every entry, also when only one lacks it', () => {
+    const trust = { active: ca(a), retiring: [] };
+    for (const bundles of [
+      ['', ''],
+      [pem(a), ''],
+      [`${pem(a)}garbage`, pem(a)],
+    ])
+      expect(step(see(trust, bundles))).toEqual({ do: 'publish', bundle: pem(a) });
+  });
+
+  it('notes since when the CA is published, and then waits', () => {
+    const trust = { active: ca(a), retiring: [] };
+    expect(step(see(trust, [pem(a), pem(a)]))).toMatchObject({ do: 'store', trust: { active: ca(a, iso(0)) } });
+    expect(step(see({ ...trust, active: ca(a, settled) }, [pem(a), pem(a)]))).toMatchObject({ do: 'wait' });
+  });
+
+  it('waits where there is no webhook configuration', () => {
+    expect(step(see({ active: ca(a), retiring: [] }, []))).toMatchObject({ do: 'wait' });
+  });
+
+  it('does not write when the same certificates stand in another order or spelling', () => {
+    const trust = { active: ca(a, settled), retiring: [{ cert: pem(b), until: iso(HOUR) }] };
+    expect(step(see(trust, [`${pem(b)}\n\n${pem(a)}`, pem(a, b, a)]))).toMatchObject({ do: 'wait' });
+  });
+
+  it('stages a new CA when somebody asks, or after two thirds of a life', () => {
+    const trust = { active: ca(a, settled), retiring: [] };
+    expect(step(see(trust, [pem(a)], true))).toEqual({ do: 'stage', trust });
+    const aged = { active: ca(old, settled), retiring: [] };
+    expect(step(see(aged, [pem(old)]))).toEqual({ do: 'stage', trust: aged });
+  });
+
+  it('publishes the staged CA beside the active one, lets it settle, and only then lets it sign', () => {
+    const staged: Trust = { active: ca(a, settled), next: ca(b), retiring: [] };
+    expect(step(see(staged, [pem(a), pem(a)], true))).toEqual({ do: 'publish', bundle: pem(a, b) });
+    expect(step(see(staged, [pem(a, b), pem(a, b)]))).toMatchObject({
+      do: 'store',
+      trust: { active: ca(a, settled), next: ca(b, iso(0)) },
+    });
+    const trusted = { ...staged, next: ca(b, iso(0)) };
+    expect(step(see(trusted, [pem(a, b)]), at(59_999))).toEqual({ do: 'wait', until: at(60_000) });
+    expect(step(see(trusted, [pem(a, b)]), at(60_000))).toMatchObject({
+      do: 'store',
+      trust: { active: ca(b, iso(0)), retiring: [{ cert: a?.cert, until: iso(60_000 + 24 * HOUR) }] },
+    });
+  });
+
+  it('keeps a former CA for one serving lifetime, takes it out of caBundle, and only then forgets it', () => {
+    const trust = { active: ca(b, settled), retiring: [{ cert: pem(a), until: iso(HOUR) }] };
+    expect(step(see(trust, [pem(b, a)]))).toMatchObject({ do: 'wait', until: at(HOUR) });
+    expect(step(see(trust, [pem(b, a)]), at(HOUR))).toEqual({ do: 'publish', bundle: pem(b) });
+    expect(step(see(trust, [pem(b)]), at(HOUR))).toMatchObject({ do: 'store', trust: { retiring: [] } });
+  });
+
+  it('keeps a CA that it does not know for one serving lifetime, and not more than eight of them', async () => {
+    const trust = { active: ca(a, settled), retiring: [] };
+    expect(step(see(trust, [pem(a, c), pem(a)]))).toMatchObject({
+      do: 'store',
+      trust: { retiring: [{ cert: pem(c), until: iso(24 * HOUR) }] },
+    });
+    const many = await Promise.all(Array.from({ length: 9 }, (_, i) => makeAuthority(`m${i}`, now, at(HOUR))));
+    expect(step(see(trust, [pem(a, ...many)]))).toEqual({ do: 'publish', bundle: pem(a) });
+  });
+
+  it('ends: two replicas that each take every step they see come to rest', async () => {
+    let trust: Trust | undefined;
+    let bundles = ['', pem(c)];
+    const taken: string[] = [];
+    for (let moment = now.getTime(); moment < now.getTime() + 60 * HOUR; ) {
+      const next = nextStep(see(trust, bundles, moment === now.getTime() + HOUR), new Date(moment), policy);
+      taken.push(next.do);
+      if (next.do === 'found') trust = { active: ca(a), retiring: next.retiring };
+      else if (next.do === 'stage') trust = { ...next.trust, next: ca(b) };
+      else if (next.do === 'store') trust = next.trust;
+      else if (next.do === 'publish') bundles = bundles.map(() => next.bundle);
+      else moment += HOUR / 2;
+      expect(taken.length).toBeLessThan(200);
+      // At every moment what signs is trusted, once it has been published for the first time.
+      if (trust?.active.trustedSince) for (const bundle of bundles) expect(certificatesOf(bundle, now)).toContain(pem(trust.active));
+    }
+    expect(trust).toMatchObject({ active: { cert: b?.cert }, retiring: [] });
+    expect(bundles).toEqual([pem(b), pem(b)]);
+  });
+});
+
+describe('what the Secret holds', () => {
+  it('is taken when it is whole', () => {
+    const trust: Trust = { active: ca(a, settled), next: ca(b), retiring: [{ cert: pem(c), until: iso(0) }] };
+    expect(parseTrust(JSON.stringify(trust), now)).toEqual(trust);
+  });
+
+  it.each([
+    { why: 'nothing', text: () => '', says: /JSON/ },
+    { why: 'null', text: () => 'null', says: /active CA/ },
+    { why: 'no retiring list', text: () => JSON.stringify({ active: a }), says: /active CA/ },
+    {
+      why: 'a key of another certificate',
+      text: () => JSON.stringify({ active: { ...a, key: b?.key }, retiring: [] }),
+      says: /does not belong/,
+    },
+    { why: 'no PEM', text: () => JSON.stringify({ active: { cert: 'x', key: 'y' }, retiring: [] }), says: /not PEM/ },
+    { why: 'a bad date', text: () => JSON.stringify({ active: ca(a, 'soon'), retiring: [] }), says: /date/ },
+    { why: 'a bad retiring CA', text: () => JSON.stringify({ active: a, retiring: [{}] }), says: /retiring/ },
+  ])('is refused with $why', ({ text, says }) => {
+    expect(() => parseTrust(text(), now)).toThrow(says);
+  });
+
+  it('is refused with an expired CA, or a certificate that is none', async () => {
+    expect(() => parseTrust(JSON.stringify({ active: old, retiring: [] }), at(100 * HOUR))).toThrow(/expired/);
+    const leaf = await issueServing(ca(a), namesOfService('s', 'n'), now, at(HOUR));
+    expect(() => parseTrust(JSON.stringify({ active: leaf, retiring: [] }), now)).toThrow(/not a CA/);
+  });
+});
