@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseAllDocuments } from 'yaml';
 import { readConfig } from '../../src/config.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import type { Container, Pod } from '../../src/sideload/pod.ts';
@@ -354,6 +355,26 @@ describe('another webhook that adds a container', () => {
         .filter(({ name }) => name === pod.metadata?.name)
         .map(({ reason }) => reason),
     ).toEqual(['injected', 'already-sideloaded']);
+  });
+});
+
+describe('the overlays', () => {
+  it('with a Secret of one’s own are valid, mount it, and take all rights away', async () => {
+    await kubectl(['apply', '--validate=strict', '--dry-run=server', '-k', 'manifests/overlays/existing-secret']);
+    const rendered = await kubectl(['kustomize', 'manifests/overlays/existing-secret']);
+    expect(rendered).toContain('secretName: openshell-sideload-tls');
+    expect(rendered).not.toMatch(/^kind: (Cluster)?Role/m);
+  });
+
+  it('with cert-manager are the same, and ask for a certificate and for caBundle', async () => {
+    const rendered = await kubectl(['kustomize', 'manifests/overlays/cert-manager']);
+    expect(rendered).toContain('cert-manager.io/inject-ca-from: openshell-system/openshell-sideload');
+    const own = parseAllDocuments(await kubectl(['kustomize', 'manifests/overlays/existing-secret'])).map((document) => document.toJSON());
+    const withIssuer = parseAllDocuments(rendered).map((document) => document.toJSON());
+    const others = withIssuer.filter(({ apiVersion }) => apiVersion !== 'cert-manager.io/v1');
+    for (const object of others) delete object.metadata.annotations;
+    expect(others).toEqual(own);
+    expect(withIssuer.length - others.length).toBe(4);
   });
 });
 

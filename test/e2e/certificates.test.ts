@@ -272,6 +272,25 @@ describe('running replicas', () => {
     for (const replica of [one, two]) expect(replica.log().some(({ level }) => level === 'fatal')).toBe(false);
   });
 
+  it('go on while the API server is away, renew their certificates, and heal what was broken once it is back', async () => {
+    const trusting = (await bundles())[0] ?? '';
+    const before = await handshake(one.port, trusting);
+    await cluster.stopApiserver();
+    const shown = new Set<string>();
+    for (let i = 0; i < 40; i++) {
+      for (const { port } of [one, two]) shown.add(await handshake(port, trusting));
+      await sleep(300);
+    }
+    expect(shown.size, 'renewed with the last known CA').toBeGreaterThanOrEqual(3);
+    expect(shown).toContain(before);
+    expect(one.logs('the API server cannot be asked: the last known CA stays in use')).toBe(true);
+    for (const replica of [one, two]) expect(await isReady(replica)).toBe(true);
+    await cluster.startApiserver();
+    await kubectl('patch', ...CONFIGURATION, '--type=json', '-p', '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]');
+    await settled(1);
+    expect(one.logs('the API server answers again')).toBe(true);
+  }, 90_000);
+
   it('welcome a third one, and a restart of the first one, without a failed handshake of the others', async () => {
     const probing = probe(two);
     const three = await startReplica(...LIVES);
