@@ -1,12 +1,15 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { builtPrograms } from './go-build.ts';
 
-const KUBERNETES_MODULE = fileURLToPath(new URL('./kubernetes/', import.meta.url));
-const ETCD_MODULE = fileURLToPath(new URL('./etcd/', import.meta.url));
+const module = (name: string): string => fileURLToPath(new URL(`./${name}/`, import.meta.url));
+const [KUBERNETES, ETCD, CONTAINERD, NETWORK] = ['kubernetes', 'etcd', 'containerd', 'network'].map(module) as [
+  string,
+  string,
+  string,
+  string,
+];
 
 /** Paths of the programs that make a control plane. */
 export interface Binaries {
@@ -15,7 +18,19 @@ export interface Binaries {
   readonly kubectl: string;
 }
 
-function inFolder(folder: string): Binaries {
+/** Paths of the programs that make a node, with the two parts of the control plane that only a node needs. */
+export interface NodeBinaries {
+  readonly controllerManager: string;
+  readonly scheduler: string;
+  readonly kubelet: string;
+  /** Its shim lies beside it, where containerd looks for it. */
+  readonly containerd: string;
+  readonly ctr: string;
+  /** The folder with the CNI plugins bridge and host-local. */
+  readonly networkPlugins: string;
+}
+
+function controlPlaneIn(folder: string): Binaries {
   return { etcd: join(folder, 'etcd'), kubeApiserver: join(folder, 'kube-apiserver'), kubectl: join(folder, 'kubectl') };
 }
 
@@ -28,53 +43,60 @@ function inFolder(folder: string): Binaries {
 export function findBinaries(): Binaries {
   const assets = process.env.KUBEBUILDER_ASSETS;
   if (assets) {
-    const found = inFolder(assets);
+    const found = controlPlaneIn(assets);
     const missing = Object.values(found).filter((file) => !existsSync(file));
     if (missing.length > 0) throw new Error(`KUBEBUILDER_ASSETS=${assets} lacks ${missing.join(', ')}`);
     return found;
   }
-  const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'openshell-sideload', `control-plane-${cacheKey()}`);
-  if (!existsSync(folder)) build(folder);
-  return inFolder(folder);
+  const kubernetes = { packages: ['kube-apiserver', 'kubectl'].map((name) => `k8s.io/kubernetes/cmd/${name}`), ...versioned() };
+  const folder = builtPrograms('control-plane', 'etcd, kube-apiserver and kubectl (some ten minutes)', [
+    { module: ETCD, packages: ['go.etcd.io/etcd/server/v3'], output: 'etcd' },
+    kubernetes,
+  ]);
+  return controlPlaneIn(folder);
 }
 
-/** Changes with every pinned version. */
-function cacheKey(): string {
-  const hash = createHash('sha256').update(process.platform).update(process.arch);
-  for (const module of [KUBERNETES_MODULE, ETCD_MODULE])
-    for (const file of ['go.mod', 'go.sum']) hash.update(readFileSync(join(module, file)));
-  return hash.digest('hex').slice(0, 16);
-}
-
-function build(folder: string): void {
-  const version = /^\tk8s\.io\/kubernetes v(1\.(\d+)\.\d+)/m.exec(readFileSync(join(KUBERNETES_MODULE, 'go.mod'), 'utf8'));
-  const [, release = '', minor = ''] = version ?? [];
-  if (release === '') throw new Error(`${KUBERNETES_MODULE}go.mod does not require k8s.io/kubernetes`);
-  if (spawnSync('go', ['version']).error)
-    throw new Error(
-      'Go is not installed: install Go 1.21 or newer, or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver and kubectl',
-    );
-  const beside = `${folder}.${process.pid}`;
-  mkdirSync(beside, { recursive: true });
-  process.stderr.write(`building etcd, kube-apiserver ${release} and kubectl into ${folder}: some ten minutes, once\n`);
-  const go = (cwd: string, ...args: string[]): void => {
-    execFileSync('go', ['build', '-mod=readonly', ...args], {
-      cwd,
-      stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, CGO_ENABLED: '0' },
-    });
+/**
+ * Finds the node's programs in the cache outside the work tree, where they are built first from the Go modules that
+ * ./kubernetes/go.mod, ./containerd/go.mod and ./network/go.mod pin. No binary releases of them are looked for.
+ *
+ * @throws Error when they cannot be built
+ */
+export function findNodeBinaries(): NodeBinaries {
+  const kubernetes = builtPrograms('node', 'kube-controller-manager, kube-scheduler and kubelet (some five minutes)', [
+    {
+      packages: ['kube-controller-manager', 'kube-scheduler', 'kubelet'].map((name) => `k8s.io/kubernetes/cmd/${name}`),
+      ...versioned(),
+    },
+  ]);
+  const containerd = builtPrograms('containerd', 'containerd (some two minutes)', [
+    {
+      module: CONTAINERD,
+      packages: ['containerd', 'containerd-shim-runc-v2', 'ctr'].map((name) => `github.com/containerd/containerd/v2/cmd/${name}`),
+    },
+  ]);
+  const networkPlugins = builtPrograms('network-plugins', 'the network plugins', [
+    {
+      module: NETWORK,
+      packages: ['main/bridge', 'ipam/host-local'].map((name) => `github.com/containernetworking/plugins/plugins/${name}`),
+    },
+  ]);
+  return {
+    controllerManager: join(kubernetes, 'kube-controller-manager'),
+    scheduler: join(kubernetes, 'kube-scheduler'),
+    kubelet: join(kubernetes, 'kubelet'),
+    containerd: join(containerd, 'containerd'),
+    ctr: join(containerd, 'ctr'),
+    networkPlugins,
   };
-  go(ETCD_MODULE, '-o', join(beside, 'etcd'), 'go.etcd.io/etcd/server/v3');
-  const stamp = Object.entries({ gitVersion: `v${release}`, gitMajor: '1', gitMinor: minor }).map(
-    ([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`,
-  );
-  go(
-    KUBERNETES_MODULE,
-    `-ldflags=-s -w ${stamp.join(' ')}`,
-    '-o',
-    `${beside}/`,
-    'k8s.io/kubernetes/cmd/kube-apiserver',
-    'k8s.io/kubernetes/cmd/kubectl',
-  );
-  renameSync(beside, folder);
+}
+
+/** The Kubernetes module, with the flags that make its programs tell their version instead of v0.0.0-master. */
+function versioned(): { module: string; ldflags: string } {
+  const version = /^\tk8s\.io\/kubernetes v(1\.(\d+)\.\d+)/m.exec(readFileSync(join(KUBERNETES, 'go.mod'), 'utf8'));
+  const [, release = '', minor = ''] = version ?? [];
+  if (release === '') throw new Error(`${KUBERNETES}go.mod does not require k8s.io/kubernetes`);
+  const stamp = { gitVersion: `v${release}`, gitMajor: '1', gitMinor: minor };
+  const ldflags = Object.entries(stamp).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
+  return { module: KUBERNETES, ldflags: ldflags.join(' ') };
 }

@@ -11,20 +11,41 @@ export interface KubectlResult {
   readonly stderr: string;
 }
 
-/** A real etcd and kube-apiserver on 127.0.0.1. */
+/** A real etcd and kube-apiserver. */
 export interface ControlPlane {
   /** Runs kubectl as cluster-admin. Does not throw: what kubectl prints about a refusal is what tests look at. */
   readonly kubectl: (args: readonly string[], input?: string) => Promise<KubectlResult>;
+  /** Where kube-apiserver listens. */
+  readonly address: string;
+  readonly port: number;
+  /** The file with cluster-admin's access. */
+  readonly kubeconfig: string;
+  /** The file with the key that signs the tokens of service accounts. */
+  readonly serviceAccountKey: string;
+  /** The file with the certificate of kube-apiserver and its CA; it covers the ClusterIP of the Service `kubernetes`. */
+  readonly servingCertificate: string;
+  /** Ends it as a crash would. */
+  readonly stopApiserver: () => Promise<void>;
+  /** Starts it again, at the same port and with the same state, and waits until it is ready. */
+  readonly startApiserver: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
-/** Starts etcd and kube-apiserver with their state in `dir`. */
-export async function startControlPlane(dir: string): Promise<ControlPlane> {
+/** The first address of --service-cluster-ip-range, which kube-apiserver takes for the Service `kubernetes`. */
+export const KUBERNETES_CLUSTER_IP = '10.0.0.1';
+
+/**
+ * Starts etcd and kube-apiserver with their state in `dir`.
+ *
+ * @param address where kube-apiserver listens and is advertised: one that pods reach, for a node
+ */
+export async function startControlPlane(dir: string, address = '127.0.0.1'): Promise<ControlPlane> {
   const binaries = findBinaries();
   mkdirSync(dir, { recursive: true });
   const file = (name: string): string => join(dir, name);
-  const [client = 0, peer = 0, api = 0] = await freePorts(3);
+  const [client = 0, peer = 0, port = 0] = await freePorts(3);
   const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
+  const [serviceAccountKey, kubeconfig, certificates] = [file('service-account.key'), file('kubeconfig'), file('apiserver-certs')];
 
   const etcd = start(
     'etcd',
@@ -40,55 +61,76 @@ export async function startControlPlane(dir: string): Promise<ControlPlane> {
     ],
     file('etcd.log'),
   );
-  writeFileSync(
-    file('service-account.key'),
-    generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }),
-  );
+  writeFileSync(serviceAccountKey, generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs8', format: 'pem' }));
   writeFileSync(file('tokens.csv'), 'admin-token,admin,admin,system:masters\n');
-  const apiserver = start(
-    'kube-apiserver',
-    binaries.kubeApiserver,
-    [
-      `--etcd-servers=${clientUrl}`,
-      `--secure-port=${api}`,
-      '--bind-address=127.0.0.1',
-      `--cert-dir=${file('apiserver-certs')}`,
-      '--service-cluster-ip-range=10.0.0.0/24',
-      `--service-account-key-file=${file('service-account.key')}`,
-      `--service-account-signing-key-file=${file('service-account.key')}`,
-      '--service-account-issuer=https://kubernetes.default.svc',
-      `--token-auth-file=${file('tokens.csv')}`,
-      '--authorization-mode=RBAC',
-      '--allow-privileged',
-    ],
-    file('kube-apiserver.log'),
-  );
-  const kubeconfig = file('kubeconfig');
   writeFileSync(
     kubeconfig,
     JSON.stringify({
       apiVersion: 'v1',
       kind: 'Config',
-      clusters: [{ name: 'test', cluster: { server: `https://127.0.0.1:${api}`, 'insecure-skip-tls-verify': true } }],
+      clusters: [{ name: 'test', cluster: { server: `https://${address}:${port}`, 'insecure-skip-tls-verify': true } }],
       users: [{ name: 'admin', user: { token: 'admin-token' } }],
       contexts: [{ name: 'test', context: { cluster: 'test', user: 'admin' } }],
       'current-context': 'test',
     }),
   );
+  const forPods = [
+    `--advertise-address=${address}`,
+    // The Service of a webhook is resolved to the addresses of its pods: no kube-proxy is needed for it.
+    '--enable-aggregator-routing=true',
+    '--kubelet-preferred-address-types=InternalIP',
+  ];
   const kubectl = (args: readonly string[], input = ''): Promise<KubectlResult> => runKubectl(binaries.kubectl, kubeconfig, args, input);
-  const processes: Process[] = [etcd, apiserver];
-  // kube-apiserver hangs on its way out when etcd is gone.
+  let apiserver: Process | undefined;
+  let starts = 0;
+  const stopApiserver = async (): Promise<void> => {
+    // On SIGTERM it waits for those who watch, up to a minute.
+    await apiserver?.stop('SIGKILL');
+  };
+  const startApiserver = async (): Promise<void> => {
+    starts++;
+    apiserver = start(
+      'kube-apiserver',
+      binaries.kubeApiserver,
+      [
+        `--etcd-servers=${clientUrl}`,
+        `--secure-port=${port}`,
+        `--bind-address=${address}`,
+        `--cert-dir=${certificates}`,
+        `--service-cluster-ip-range=10.0.0.0/24`,
+        `--service-account-key-file=${serviceAccountKey}`,
+        `--service-account-signing-key-file=${serviceAccountKey}`,
+        '--service-account-issuer=https://kubernetes.default.svc',
+        `--token-auth-file=${file('tokens.csv')}`,
+        '--authorization-mode=RBAC',
+        '--allow-privileged',
+        ...(address === '127.0.0.1' ? [] : forPods),
+      ],
+      file(starts === 1 ? 'kube-apiserver.log' : `kube-apiserver-${starts}.log`),
+    );
+    await waitFor('a ready kube-apiserver', 60, async () => (await kubectl(['get', '--raw=/readyz'])).code === 0, [etcd, apiserver]);
+  };
   const stop = async (): Promise<void> => {
-    await apiserver.stop();
+    await stopApiserver();
     await etcd.stop();
   };
   try {
-    await waitFor('a ready kube-apiserver', 60, async () => (await kubectl(['get', '--raw=/readyz'])).code === 0, processes);
+    await startApiserver();
   } catch (error) {
     await stop();
     throw error;
   }
-  return { kubectl, stop };
+  return {
+    kubectl,
+    address,
+    port,
+    kubeconfig,
+    serviceAccountKey,
+    servingCertificate: join(certificates, 'apiserver.crt'),
+    stopApiserver,
+    startApiserver,
+    stop,
+  };
 }
 
 function runKubectl(command: string, kubeconfig: string, args: readonly string[], input: string): Promise<KubectlResult> {

@@ -1,18 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, readFileSync } from 'node:fs';
+import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** A program that a test started. */
 export interface Process {
   readonly name: string;
+  readonly pid: number;
   /** Whether it ended by itself. */
   readonly ended: () => boolean;
   /** The end of what it printed. */
   readonly tail: () => string;
-  /** Sends SIGTERM, after ten seconds SIGKILL, and waits for the end. */
-  readonly stop: () => Promise<void>;
+  /** Sends a signal (SIGTERM), after ten seconds SIGKILL, and waits for the end. */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 }
 
 /** What still runs is ended with the test run, however that ends. */
@@ -30,7 +31,8 @@ export function start(
   env: NodeJS.ProcessEnv = process.env,
 ): Process {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
-  const log = createWriteStream(logFile);
+  writeFileSync(logFile, '');
+  const log = createWriteStream(logFile, { flags: 'a' });
   child.stdout.pipe(log, { end: false });
   child.stderr.pipe(log, { end: false });
   children.add(child);
@@ -38,10 +40,12 @@ export function start(
   const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
   return {
     name,
+    // A program that cannot be started has none.
+    pid: child.pid ?? -1,
     ended,
     tail: () => readFileSync(logFile, 'utf8').split('\n').slice(-15).join('\n'),
-    stop: async () => {
-      child.kill('SIGTERM');
+    stop: async (signal = 'SIGTERM') => {
+      child.kill(signal);
       const force = setTimeout(() => child.kill('SIGKILL'), 10_000);
       if (!ended()) await closed;
       clearTimeout(force);

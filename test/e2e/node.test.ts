@@ -1,0 +1,405 @@
+/**
+ * The installation on a real node: the image of the Dockerfile, the manifests, pods that a kubelet runs, and what happens to
+ * pod creations while the webhook is restarted, scaled, rotated, killed and removed.
+ */
+
+import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readConfig } from '../../src/config.ts';
+import { decide } from '../../src/sideload/decide.ts';
+import type { Pod } from '../../src/sideload/pod.ts';
+import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
+import { certificatesOf } from '../../src/tls/trust.ts';
+import { type Cluster, startCluster } from './cluster/node.ts';
+import { waitFor } from './cluster/process.ts';
+import {
+  buildStandIns,
+  COMMUNITY_SUPERVISOR_IMAGE,
+  installSupervisorOnNode,
+  SUPERVISOR_IMAGE,
+  WORKLOAD_IMAGE,
+} from './images/stand-ins.ts';
+import { buildWebhookImage } from './images/webhook-image.ts';
+import { type Stream, type StreamResult, startStream } from './stream.ts';
+
+const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
+const SYSTEM = ['-n', 'openshell-system'];
+const DEPLOYMENT = ['deployment/openshell-sideload', ...SYSTEM];
+const SECRET = ['secret', 'openshell-sideload-ca', ...SYSTEM];
+const CONFIGURATION = ['mutatingwebhookconfiguration', 'openshell-sideload'];
+const dir = mkdtempSync(join(tmpdir(), 'sideload-node-'));
+const trusted = readConfig(['--allowed-sideload-methods=image-volume,init-container,host-path'], {}).sideload;
+let cluster: Cluster;
+let removeSupervisorFromNode = (): void => undefined;
+
+async function kubectl(args: readonly string[], input?: string): Promise<string> {
+  const { code, stdout, stderr } = await cluster.controlPlane.kubectl(args, input);
+  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
+  return stdout;
+}
+
+/** What the user's program prints of itself, its arguments as it got them. */
+const COMMAND = ['sh', '-c', 'for word in "$@"; do echo "arg:$word"; done; echo "user:$(id -u)"; sleep 3600', 'program'];
+const ARGS = ['-x', '--', 'two words', '--workdir=/elsewhere'];
+const POLICY = [
+  { name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' },
+  { name: 'OPENSHELL_ENDPOINT', value: 'https://gateway:8080' },
+];
+
+interface Options {
+  readonly annotations?: Record<string, string>;
+  readonly label?: string;
+  readonly securityContext?: object;
+}
+
+const template = ({ annotations = {}, label = 'true', securityContext }: Options = {}) => ({
+  metadata: { labels: { app: 'agent', 'openshell.ai/sandbox': label }, annotations },
+  spec: {
+    terminationGracePeriodSeconds: 0,
+    ...(securityContext ? { securityContext } : {}),
+    containers: [{ name: 'agent', image: WORKLOAD_IMAGE, imagePullPolicy: 'Never', command: COMMAND, args: ARGS, env: POLICY }],
+  },
+});
+
+const method = (value: string): Options => ({ annotations: { 'openshell.ai/sideload-method': value } });
+
+async function rollout(): Promise<void> {
+  await kubectl(['rollout', 'status', ...DEPLOYMENT, '--timeout=120s']);
+  // Those that go are gone too: what follows is about the new ones.
+  await waitFor('the old replicas to end', 60, async () => {
+    const { items } = JSON.parse(await kubectl(['get', 'pods', ...SYSTEM, '-o', 'json']));
+    return items.every(({ metadata }: Pod & { metadata: { deletionTimestamp?: string } }) => metadata.deletionTimestamp === undefined);
+  });
+}
+
+/** Sets the webhook's options through its environment. */
+async function configure(...settings: string[]): Promise<void> {
+  await kubectl(['set', 'env', ...DEPLOYMENT, ...settings]);
+  await rollout();
+}
+
+/** Runs a Deployment of one pod until it is ready, and returns that pod and what its container printed. */
+async function run(name: string, options: Options): Promise<{ pod: Pod; report: Record<string, unknown>; printed: string[] }> {
+  const selector = { app: name };
+  const pods = template(options);
+  pods.metadata.labels.app = name;
+  const deployment = {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: { name, namespace: 'agents' },
+    spec: { selector: { matchLabels: selector }, template: pods },
+  };
+  await kubectl(['create', '-f', '-'], JSON.stringify(deployment));
+  await kubectl(['rollout', 'status', `deployment/${name}`, '-n', 'agents', '--timeout=60s']);
+  const { items } = JSON.parse(await kubectl(['get', 'pods', '-n', 'agents', '-l', `app=${name}`, '-o', 'json']));
+  const [report = '', ...printed] = (await kubectl(['logs', items[0].metadata.name, '-n', 'agents', '-c', 'agent'])).trim().split('\n');
+  await kubectl(['delete', 'deployment', name, '-n', 'agents']);
+  return { pod: items[0], report: JSON.parse(report), printed };
+}
+
+beforeAll(async () => {
+  const images = [...buildStandIns(), buildWebhookImage()];
+  cluster = await startCluster(dir, images);
+  removeSupervisorFromNode = installSupervisorOnNode();
+  await kubectl(['create', 'namespace', 'agents']);
+  await kubectl(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled']);
+});
+
+afterAll(async () => {
+  await cluster?.stop();
+  removeSupervisorFromNode();
+});
+
+describe('the installation', () => {
+  it('serves within seconds on an empty cluster', async () => {
+    const started = Date.now();
+    await kubectl(['apply', '--validate=strict', '-k', BASE]);
+    await kubectl(['rollout', 'status', ...DEPLOYMENT, '--timeout=60s']);
+    process.stderr.write(`from apply to two ready replicas: ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
+    const { items } = JSON.parse(await kubectl(['get', 'pods', ...SYSTEM, '-o', 'json']));
+    expect(items).toHaveLength(2);
+    for (const { spec } of items) expect(spec.priorityClassName).toBe('system-cluster-critical');
+    expect((await cluster.controlPlane.kubectl(['diff', '-k', BASE])).stdout).toBe('');
+  });
+
+  it('has replicas that restart by themselves without ever having failed', async () => {
+    const { items } = JSON.parse(await kubectl(['get', 'pods', ...SYSTEM, '-o', 'json']));
+    for (const { status } of items) expect(status.containerStatuses[0].restartCount).toBe(0);
+  });
+});
+
+describe('a labelled Deployment reaches 1/1 under its supervisor', () => {
+  const FLAT = '/opt/openshell/bin/openshell-sandbox';
+  const scratch = [`OPENSHELL_SUPERVISOR_IMAGE=${SUPERVISOR_IMAGE}`, 'OPENSHELL_SUPERVISOR_IMAGE_LAYOUT=scratch'];
+  const community = [`OPENSHELL_SUPERVISOR_IMAGE=${COMMUNITY_SUPERVISOR_IMAGE}`, 'OPENSHELL_SUPERVISOR_IMAGE_LAYOUT=community'];
+  it.each([
+    { name: 'image-volume', options: {}, settings: [], binary: FLAT },
+    { name: 'init-container', options: method('init-container'), settings: [], binary: FLAT },
+    { name: 'non-root', options: { securityContext: { runAsNonRoot: true, runAsUser: 4711 } }, settings: [], binary: FLAT },
+    {
+      name: 'non-root-init-container',
+      options: { ...method('init-container'), securityContext: { runAsNonRoot: true, runAsUser: 4711 } },
+      settings: [],
+      binary: FLAT,
+    },
+    {
+      name: 'host-path',
+      options: method('host-path'),
+      settings: ['OPENSHELL_ALLOWED_SIDELOAD_METHODS=image-volume,init-container,host-path', ...scratch],
+      binary: FLAT,
+    },
+    { name: 'community-image-volume', options: {}, settings: community, binary: '/opt/openshell/bin/usr/local/bin/openshell-sandbox' },
+    { name: 'community-init-container', options: method('init-container'), settings: [], binary: FLAT },
+  ])('$name', async ({ name, options, settings, binary }) => {
+    if (settings.length > 0) await configure(...settings);
+    const { pod, report, printed } = await run(name, options);
+    expect(report).toMatchObject({
+      supervisor: binary,
+      uid: 0,
+      pid: 1,
+      readOnly: true,
+      workdir: '/sandbox',
+      argv: [binary, '--workdir', '/sandbox', '--', ...COMMAND, ...ARGS],
+    });
+    // SYS_ADMIN 21, NET_ADMIN 12, SYS_PTRACE 19, SYSLOG 34 of linux/capability.h.
+    const effective = BigInt(`0x${report.capabilities}`);
+    for (const bit of [21n, 12n, 19n, 34n]) expect((effective >> bit) & 1n, `capability ${bit}`).toBe(1n);
+    expect(printed).toEqual([...ARGS.map((word) => `arg:${word}`), 'user:0']);
+    const { status } = pod as Pod & { status: { containerStatuses: { ready: boolean; restartCount: number }[] } };
+    expect(status.containerStatuses).toEqual([expect.objectContaining({ ready: true, restartCount: 0 })]);
+  });
+});
+
+describe('start times', () => {
+  it('are those of a plain pod with image volumes, and are printed', async () => {
+    await configure(`OPENSHELL_SUPERVISOR_IMAGE=${SUPERVISOR_IMAGE}`, 'OPENSHELL_SUPERVISOR_IMAGE_LAYOUT=scratch');
+    const kinds: Record<string, Options> = {
+      plain: { label: 'false' },
+      'image-volume': {},
+      'init-container': method('init-container'),
+      'host-path': method('host-path'),
+    };
+    const times: Record<string, number[]> = Object.fromEntries(Object.keys(kinds).map((kind) => [kind, []]));
+    for (let round = 0; round < 5; round++) {
+      for (const [kind, options] of Object.entries(kinds)) {
+        const name = `time-${kind}-${round}`;
+        const started = Date.now();
+        await kubectl(
+          ['create', '-n', 'agents', '-f', '-'],
+          JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...template(options), metadata: { ...template(options).metadata, name } }),
+        );
+        await kubectl(['wait', '-n', 'agents', '--for=condition=Ready', `pod/${name}`, '--timeout=60s']);
+        times[kind]?.push(Date.now() - started);
+        await kubectl(['delete', 'pod', name, '-n', 'agents', '--now']);
+      }
+    }
+    const median = (values: number[] = []): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+    const plain = median(times.plain);
+    const rows = Object.entries(times).map(
+      ([kind, values]) => `| ${kind} | ${(median(values) / 1000).toFixed(2)} | ${(median(values) / plain).toFixed(2)} |`,
+    );
+    process.stderr.write(
+      `start times, create to Ready, median of 5, images on the node:\n| method | s | x plain |\n|---|---|---|\n${rows.join('\n')}\n`,
+    );
+    for (const values of Object.values(times)) expect(values).toHaveLength(5);
+  }, 180_000);
+});
+
+describe('under a steady stream of pod creations', () => {
+  let stream: Stream;
+  const results: [string, StreamResult][] = [];
+
+  beforeAll(async () => {
+    // Lives of seconds: certificates are renewed all the time.
+    await configure('OPENSHELL_SERVING_CERT_LIFETIME=30s', 'OPENSHELL_CA_SETTLE_TIME=5s', 'OPENSHELL_CA_LIFETIME=2h');
+    stream = startStream(cluster.controlPlane, 'agents', 20, template() as Pod, (created) => {
+      const outcome = decide(created, trusted, UNKNOWN_CLUSTER);
+      if (outcome.reason !== 'already-sideloaded') throw new Error(`stored without its supervisor: ${outcome.reason}`);
+    });
+  });
+  afterAll(async () => {
+    await stream?.stop();
+    const rows = results.map(([what, { dryRuns, created, failures }]) => `| ${what} | ${dryRuns} | ${created} | ${failures.length} |`);
+    process.stderr.write(`admissions under disturbance:\n| event | dry runs | pods | failed |\n|---|---|---|---|\n${rows.join('\n')}\n`);
+  });
+
+  /** Does something under the stream, and tells what failed meanwhile. */
+  async function disturb(what: string, event: () => Promise<unknown>): Promise<StreamResult> {
+    stream.take();
+    await event();
+    await sleep(2000);
+    const result = stream.take();
+    results.push([what, result]);
+    for (const { sent, message } of result.failures.slice(0, 10))
+      process.stderr.write(`${what}: failed at ${new Date(sent).toISOString()}: ${message}\n`);
+    // Pods of the stream are for the API server; the node need not run hundreds of them.
+    await kubectl(['delete', 'pods', '-n', 'agents', '-l', 'app=agent', '--now', '--wait=false']);
+    expect(result.dryRuns + result.created + result.failures.length).toBeGreaterThan(20);
+    return result;
+  }
+
+  const authorities = async (): Promise<number[]> => {
+    const { webhooks } = JSON.parse(await kubectl(['get', ...CONFIGURATION, '-o', 'json']));
+    return webhooks.map(
+      ({ clientConfig }: { clientConfig: { caBundle: string } }) =>
+        certificatesOf(Buffer.from(clientConfig.caBundle, 'base64').toString(), new Date()).length,
+    );
+  };
+  const bundleHolds = (count: number): Promise<void> =>
+    waitFor(`${count} CA in every entry`, 60, async () => (await authorities()).every((found) => found === count));
+  const scale = async (replicas: number): Promise<void> => {
+    await kubectl(['scale', ...DEPLOYMENT, `--replicas=${replicas}`]);
+    await rollout();
+  };
+
+  it.each<[string, () => Promise<unknown>]>([
+    ['nothing but renewals, 30 s', () => sleep(30_000)],
+    [
+      'rolling restart',
+      async () => {
+        await kubectl(['rollout', 'restart', ...DEPLOYMENT]);
+        await rollout();
+      },
+    ],
+    ['scale 2 -> 3', () => scale(3)],
+    ['scale 3 -> 1', () => scale(1)],
+    ['scale 1 -> 2', () => scale(2)],
+    [
+      'the CA Secret is deleted',
+      async () => {
+        await kubectl(['delete', ...SECRET]);
+        await bundleHolds(2);
+        await bundleHolds(1);
+      },
+    ],
+    [
+      'a new CA on request',
+      async () => {
+        await kubectl(['annotate', ...SECRET, 'openshell.ai/rotate-ca=now']);
+        await bundleHolds(2);
+        await bundleHolds(1);
+      },
+    ],
+    [
+      'caBundle emptied',
+      async () => {
+        await kubectl([
+          'patch',
+          ...CONFIGURATION,
+          '--type=json',
+          '-p',
+          '[{"op": "add", "path": "/metadata/annotations/touched", "value": "yes"}]',
+        ]);
+        await bundleHolds(1);
+      },
+    ],
+  ])(
+    'no admission fails: %s',
+    async (what, event) => {
+      expect((await disturb(what, event)).failures).toEqual([]);
+    },
+    180_000,
+  );
+
+  it('only what is in flight fails when kube-apiserver is killed and started again', async () => {
+    const { failures } = await disturb('kube-apiserver killed and started', async () => {
+      await cluster.controlPlane.stopApiserver();
+      await sleep(3000);
+      await cluster.controlPlane.startApiserver();
+      await sleep(5000);
+    });
+    expect(failures.filter(({ unreachable }) => !unreachable)).toEqual([]);
+  }, 120_000);
+
+  it('creations fail for moments only when a replica is killed', async () => {
+    let killed = 0;
+    const { failures } = await disturb('a replica killed with SIGKILL', async () => {
+      await rollout();
+      killed = Date.now();
+      killOneReplica();
+      await sleep(15_000);
+      await rollout();
+    });
+    for (const { sent, message } of failures) {
+      expect(message).toContain('failed calling webhook');
+      expect(sent - killed, 'milliseconds after the kill').toBeLessThan(3_000);
+    }
+  }, 120_000);
+
+  it('after the removal, pods are created as if nothing had been', async () => {
+    const { failures } = await disturb('removal, the configuration first', async () => {
+      await kubectl(['delete', ...CONFIGURATION]);
+      // From here on pods are stored as they are, which the stream's check takes for a failure.
+      await waitFor(
+        'a pod that nobody touches',
+        20,
+        async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === undefined,
+      );
+      await kubectl(['delete', '-k', BASE, '--ignore-not-found', '--timeout=60s']);
+    });
+    expect(failures.filter(({ message }) => !message.includes('stored without its supervisor'))).toEqual([]);
+    expect(await leftovers()).toBe('');
+  }, 120_000);
+});
+
+describe('removal without care', () => {
+  it.each([
+    { how: 'kubectl delete -k', args: [] },
+    { how: 'kubectl delete -k with a grace period of 0', args: ['--grace-period=0', '--force'] },
+  ])(
+    '$how leaves nothing behind that holds pods up',
+    async ({ args }) => {
+      await kubectl(['apply', '-k', BASE]);
+      await rollout();
+      await waitFor(
+        'a pod with its supervisor',
+        20,
+        async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] !== undefined,
+      );
+      await kubectl(['delete', '-k', BASE, '--timeout=60s', ...args]);
+      await waitFor(
+        'a pod that nobody touches',
+        20,
+        async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === undefined,
+      );
+      expect(await leftovers()).toBe('');
+    },
+    120_000,
+  );
+});
+
+/** A labelled pod as the API server would store it now. */
+async function plainPod(): Promise<Pod> {
+  const pod = { apiVersion: 'v1', kind: 'Pod', ...template() };
+  const { stdout } = await cluster.controlPlane.kubectl(
+    ['create', '--dry-run=server', '-n', 'agents', '-o', 'json', '-f', '-'],
+    JSON.stringify({ ...pod, metadata: { ...pod.metadata, annotations: undefined, name: 'plain' } }),
+  );
+  return stdout === '' ? { metadata: { annotations: { 'openshell.ai/sideloaded': 'refused' } } } : (JSON.parse(stdout) as Pod);
+}
+
+/** What of the installation is still there. */
+async function leftovers(): Promise<string> {
+  const kinds = 'namespace,clusterrole,clusterrolebinding,mutatingwebhookconfiguration';
+  return kubectl(['get', kinds, '-l', 'app.kubernetes.io/name=openshell-sideload', '-o', 'name', '--ignore-not-found']);
+}
+
+/** Sends SIGKILL to one of the webhook's processes on this machine's node. */
+function killOneReplica(): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const isWebhook = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/app/src/main.ts');
+      if (isWebhook && readFileSync(`/proc/${pid}/environ`, 'utf8').includes('HOSTNAME=openshell-sideload-')) {
+        process.kill(Number(pid), 'SIGKILL');
+        return;
+      }
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  throw new Error('no replica runs on this machine');
+}
