@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { TrustStoreNames } from './cluster/trust-store.ts';
-import { BadValueError, OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
+import { BadValueError } from './option-values.ts';
+import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
 import { repositoryOf } from './sideload/image.ts';
 import type { SideloadSettings } from './sideload/settings.ts';
 import { namesOfService, type ServingNames } from './tls/names.ts';

@@ -45,7 +45,12 @@ export const sidecarTopology = (init: Partial<Container> = {}, bound: Partial<Co
         },
       ],
       containers: [
-        agent({ ...LAUNCHED, command: [LAUNCHED.command[0], '--mode=process'], securityContext: { runAsUser: 10001 }, ...bound }),
+        agent({
+          ...LAUNCHED,
+          command: [LAUNCHED.command[0], '--mode=process'],
+          securityContext: { runAsUser: 10001, allowPrivilegeEscalation: false },
+          ...bound,
+        }),
         {
           name: 'openshell-supervisor-network',
           image: 'ghcr.io/nvidia/openshell/supervisor:1',
@@ -384,8 +389,12 @@ export const REFUSED_PODS: readonly Refusal[] = [
   ...(
     [
       { why: 'whose init container prints its help', init: { command: ['/openshell-sandbox', '--mode=network-init', '--help'] } },
-      { why: 'whose network rules let the agent through', agent: { securityContext: { runAsUser: 0 } } },
-      { why: 'whose agent has capabilities', agent: { securityContext: { runAsUser: 10001, capabilities: { add: ['NET_ADMIN'] } } } },
+      { why: 'whose network rules let the agent through', agent: { securityContext: { runAsUser: 0, allowPrivilegeEscalation: false } } },
+      { why: 'whose agent may become root', agent: { securityContext: { runAsUser: 10001 } } },
+      {
+        why: 'whose agent has capabilities',
+        agent: { securityContext: { runAsUser: 10001, allowPrivilegeEscalation: false, capabilities: { add: ['NET_ADMIN'] } } },
+      },
       { why: 'whose init container is for another user', init: { env: [{ name: 'OPENSHELL_PROXY_UID', value: '10001' }] } },
       { why: 'whose network supervisor prints its help', network: { command: ['/openshell-sandbox', '--mode=network', '--help'] } },
       { why: 'whose network supervisor is another image', network: { image: 'evil' } },

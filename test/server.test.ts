@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -288,6 +288,32 @@ describe('the serving certificate', () => {
     const metrics = await (await admin(running, '/metrics')).text();
     expect(metrics).toMatch(/certificate_reloads_total\{result="ok"\} 2/);
     expect(metrics).toMatch(/certificate_reloads_total\{result="error"\} 2/);
+    await running.drain();
+  });
+
+  it('is replaced when a kubelet swaps the link of a mounted Secret', async () => {
+    const mounted = join(dir, 'mounted');
+    const version = async (name: string): Promise<void> => {
+      await ensureLocalCertificates(join(mounted, name), NAMES);
+      symlinkSync(name, join(mounted, '..new'));
+      renameSync(join(mounted, '..new'), join(mounted, '..data'));
+    };
+    mkdirSync(mounted);
+    await version('..1');
+    for (const file of ['tls.crt', 'tls.key']) symlinkSync(join('..data', file), join(mounted, file));
+    const running = await start(`--tls-cert-dir=${mounted}`);
+    const trusting = (name: string): string => readFileSync(join(mounted, name, 'ca.crt'), 'utf8');
+    const isServed = async (name: string): Promise<boolean> => {
+      const answer = send(running.port, '{}', { ca: trusting(name) });
+      return answer.then(
+        () => true,
+        () => false,
+      );
+    };
+    expect(await isServed('..1')).toBe(true);
+    await version('..2');
+    await until('the new Secret is served', () => isServed('..2'));
+    expect(await isServed('..1')).toBe(false);
     await running.drain();
   });
 

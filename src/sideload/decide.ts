@@ -2,15 +2,7 @@
 
 import { METHOD_ANNOTATION, METHODS, type Method } from './contract.ts';
 import { asksForSidecars } from './environment.ts';
-import {
-  type Existing,
-  findExisting,
-  findInstaller,
-  hasNetworkSupervisor,
-  isHalfThere,
-  isProcessOnly,
-  refuseTakenInstallName,
-} from './existing.ts';
+import { type Existing, findExisting, findInstaller, isHalfThere, refuseTakenInstallName } from './existing.ts';
 import { identityOf } from './identity.ts';
 import { type Outcome, quote, type Refuse, refuse, skip } from './outcome.ts';
 import { patchFor } from './patch.ts';
@@ -18,6 +10,7 @@ import type { Plan } from './plan.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 import { chooseContainer, passOver, refuseWindows, startsRightBinary } from './selection.ts';
 import type { ClusterFacts, SideloadSettings } from './settings.ts';
+import { hasNetworkSupervisor, isProcessOnly } from './topology.ts';
 import { warningsFor } from './warnings.ts';
 
 /**

@@ -8,7 +8,6 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import {
-  IMAGE_BINARY,
   INSTALL_CONTAINER,
   INSTALLED_BINARY,
   METHOD_ANNOTATION,
@@ -16,11 +15,12 @@ import {
   SUPERVISOR_MOUNT_PATH,
   SUPERVISOR_VOLUME,
 } from './contract.ts';
-import { repositoryOf } from './image.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
+import { absolutePath, overlap } from './paths.ts';
 import type { Container, PodSpec, Volume } from './pod.ts';
-import { absolutePath, isLaunched } from './selection.ts';
+import { isLaunched } from './selection.ts';
 import type { SideloadSettings } from './settings.ts';
+import { BINARY_PATHS, CP_PATHS, isTrusted, runsItsImage, wordsOf } from './supervisor-container.ts';
 
 /** What is there of a sideload, for the chosen container. */
 export interface Existing {
@@ -43,34 +43,6 @@ export function isHalfThere(existing: Existing): boolean {
 /** Volume names by which a half-stripped sideload is known: ours and OpenShell's, and the OpenShift driver's. */
 const SIDELOAD_VOLUMES: readonly string[] = [SUPERVISOR_VOLUME, 'supervisor-bin'];
 
-/** Names in OpenShell's sidecar topology (crates/openshell-driver-kubernetes/src/driver.rs). */
-const NETWORK_SIDECAR = 'openshell-supervisor-network';
-const NETWORK_INIT_CONTAINER = 'openshell-network-init';
-
-/** What decides which program runs when a supervisor image starts its own binary, and when it starts `cp`. */
-const BINARY_PATHS: readonly string[] = Object.values(IMAGE_BINARY);
-const CP_PATHS: readonly string[] = [...BINARY_PATHS, '/bin', '/sbin', '/usr', '/lib', '/lib64', '/etc/ld.so.cache', '/etc/ld.so.preload'];
-
-function overlap(one: string, other: string): boolean {
-  const [a, b] = [absolutePath(one), absolutePath(other)];
-  return a === b || a === '/' || b === '/' || a.startsWith(`${b}/`) || b.startsWith(`${a}/`);
-}
-
-/**
- * Whether the container runs what its image holds at these paths: no mount covers them, and no variable makes a loader or a
- * shell's search take something else.
- */
-function runsItsImage(container: Container, paths: readonly string[]): boolean {
-  const covered = (container.volumeMounts ?? []).some(({ mountPath }) => paths.some((program) => overlap(mountPath ?? '', program)));
-  const redirected =
-    (container.env ?? []).some(({ name }) => name === 'PATH' || name?.startsWith('LD_')) || Boolean(container.envFrom?.length);
-  return !covered && !redirected;
-}
-
-function wordsOf(container: Container): string[] {
-  return [...(container.command ?? []), ...(container.args ?? [])];
-}
-
 /** Whether an init container does nothing but copy the binary out of its image into the volume at the mount path. */
 function isInstaller(container: Container, volumeName: string): boolean {
   const [program = '', ...rest] = wordsOf(container);
@@ -91,10 +63,6 @@ function isInstaller(container: Container, volumeName: string): boolean {
     container.restartPolicy !== 'Always' &&
     runsItsImage(container, copied ? CP_PATHS : BINARY_PATHS)
   );
-}
-
-function isTrusted(image: string | null | undefined, settings: SideloadSettings): boolean {
-  return settings.trustedImages.has(repositoryOf(image ?? ''));
 }
 
 function untrusted(where: string, image: string | null | undefined): Refuse {
@@ -233,49 +201,4 @@ export function refuseTakenInstallName(spec: PodSpec): Refuse | undefined {
     'init-container-name-taken',
     `the pod has a container named ${INSTALL_CONTAINER} that does not install the supervisor; method init-container needs this name: rename it`,
   );
-}
-
-/**
- * Whether the supervisor of this container leaves the network to a sidecar. Reads what the supervisor's own command line
- * would take as options: everything before `--`. What a kubelet will expand there cannot be read, and counts as such.
- */
-export function isProcessOnly(container: Container): boolean {
-  const words = wordsOf(container);
-  const end = words.indexOf('--');
-  const options = end === -1 ? words : words.slice(0, end);
-  if (options.some((word) => word.includes('$('))) return true;
-  const at = options.findIndex((word) => word === '--mode' || word.startsWith('--mode='));
-  if (at === -1) return false;
-  const word = options[at] ?? '';
-  const modes = (word === '--mode' ? (options[at + 1] ?? '') : word.slice('--mode='.length)).split(',').map((mode) => mode.trim());
-  return !(modes.includes('process') && modes.includes('network'));
-}
-
-/**
- * Whether the pod has what a process-only supervisor relies on, as OpenShell's driver writes it: an init container that sets
- * the network up for one user, a network supervisor that runs as this user, both trusted, and an agent that is another user
- * without capabilities (supervisor_network_init_container and supervisor_sidecar_container in driver.rs).
- */
-export function hasNetworkSupervisor(spec: PodSpec, agent: Container, settings: SideloadSettings): boolean {
-  const sidecars = [...(spec.containers ?? []), ...(spec.initContainers ?? []).filter((container) => container.restartPolicy === 'Always')];
-  const init = (spec.initContainers ?? []).find((container) => container.name === NETWORK_INIT_CONTAINER);
-  const network = sidecars.find((container) => container.name === NETWORK_SIDECAR);
-  if (!init || !network) return false;
-  const isSupervisor = (container: Container): boolean =>
-    isTrusted(container.image, settings) &&
-    BINARY_PATHS.includes(container.command?.[0] ?? '') &&
-    !container.args?.length &&
-    runsItsImage(container, BINARY_PATHS);
-  const proxyUid = network.securityContext?.runAsUser;
-  const initWords = init.command?.slice(1) ?? [];
-  const initIsDrivers =
-    isDeepStrictEqual(initWords.slice(0, 4), ['--mode=network-init', '--proxy-uid', String(proxyUid), '--proxy-gid']) &&
-    isDeepStrictEqual([initWords[5], initWords[7]], ['--sidecar-state-dir', '--sidecar-tls-dir']) &&
-    initWords.length === 9 &&
-    !init.env?.length;
-  const [mode, ...options] = network.command?.slice(1) ?? [];
-  const networkIsDrivers = mode === '--mode=network' && options.every((word) => !word.startsWith('-') || word.startsWith('--upstream-'));
-  const { runAsUser, capabilities, privileged } = agent.securityContext ?? {};
-  const agentIsBound = Boolean(runAsUser) && runAsUser !== proxyUid && !capabilities?.add?.length && !privileged;
-  return [init, network].every(isSupervisor) && initIsDrivers && networkIsDrivers && agentIsBound;
 }

@@ -10,6 +10,7 @@ const securityContext = object({
   runAsGroup: integer,
   runAsNonRoot: boolean,
   privileged: boolean,
+  allowPrivilegeEscalation: boolean,
   readOnlyRootFilesystem: boolean,
   appArmorProfile: object({}),
   capabilities: object({ add: list(string), drop: list(string) }),

@@ -1,6 +1,5 @@
 /** Which pods are sandboxes, and which of their containers goes under the supervisor. */
 
-import { posix } from 'node:path';
 import {
   CONTAINER_ANNOTATION,
   DEFAULT_SANDBOX_CONTAINER,
@@ -14,6 +13,7 @@ import {
   supervisorBinary,
 } from './contract.ts';
 import { enumerate, quote, type Refuse, refuse, type Skip, skip } from './outcome.ts';
+import { absolutePath } from './paths.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
 
 /** A kubelet copies its static pods to the API server with this annotation; kubelets never run a pod that carries it. */
@@ -40,11 +40,6 @@ export function refuseWindows(spec: PodSpec): Refuse | undefined {
     'windows-pod',
     `the pod is for Windows, the OpenShell supervisor runs on Linux only: set label ${SANDBOX_LABEL} to "false" or schedule the pod on Linux`,
   );
-}
-
-/** A mount path as the container runtime sees it: absolute, without `.`, `..` and doubled or trailing slashes. */
-export function absolutePath(path: string): string {
-  return posix.resolve('/', path);
 }
 
 /** Whether the container's command is the supervisor, at one of the places where a sideload puts it. */

@@ -104,13 +104,11 @@ export function manageCertificates({ store, policy, names, log, metrics, onPair 
         switch (step.do) {
           case 'found': {
             const active = await newAuthority(now);
-            if (read.problem === '')
-              log.info({ trusted: step.retiring.length }, 'the CA Secret is missing: storing a new CA beside those that caBundle trusts');
-            else
-              log.error(
-                { problem: read.problem, trusted: step.retiring.length },
-                'the CA Secret is damaged: storing a new CA beside those that caBundle trusts',
-              );
+            const fields = { trusted: step.retiring.length };
+            const what = 'storing a new CA beside those that caBundle trusts';
+            if (read.problem !== '') log.error({ ...fields, problem: read.problem }, `the CA Secret is damaged: ${what}`);
+            // On a fresh cluster there is none, and caBundle is empty.
+            else log[step.retiring.length === 0 ? 'info' : 'warn'](fields, `the CA Secret is missing: ${what}`);
             const text = JSON.stringify({ active, retiring: step.retiring });
             await (secret ? store.updateSecret(text, secret.version, true) : store.createSecret(text));
             metrics.rotation('ca');
