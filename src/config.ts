@@ -59,17 +59,17 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
       problems.push(`--${name}${shown}${origin}: ${error.message}`);
     }
   }
-  if (problems.length === 0) problems.push(...contradictions(values as OptionValues));
+  problems.push(...contradictions(values as Partial<OptionValues>));
   if (problems.length > 0) throw new ConfigError(problems);
   return configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env);
 }
 
-/** Values that are each allowed and do not go together. */
-function contradictions(values: OptionValues): string[] {
+/** Values that are each allowed and do not go together. A value that could not be read contradicts nothing. */
+function contradictions(values: Partial<OptionValues>): string[] {
   const problems: string[] = [];
   const method = values['supervisor-sideload-method'];
   const allowed = values['allowed-sideload-methods'];
-  if (!allowed.includes(method === 'auto' ? 'init-container' : method)) {
+  if (method && allowed && !allowed.includes(method === 'auto' ? 'init-container' : method)) {
     const needs = method === 'auto' ? 'init-container, which auto falls back to' : 'it';
     problems.push(
       `--supervisor-sideload-method "${method}": --allowed-sideload-methods ${JSON.stringify(allowed.join(','))} lacks ${needs}`,
@@ -77,14 +77,14 @@ function contradictions(values: OptionValues): string[] {
   }
   const { certificates, 'tls-cert-dir': dir } = values;
   if (certificates === 'directory' && dir === '') problems.push('--certificates "directory": --tls-cert-dir has to name the directory');
-  if ((certificates === 'local' || certificates === 'self-managed') && dir !== '') {
+  if ((certificates === 'local' || certificates === 'self-managed') && dir) {
     problems.push(`--certificates "${certificates}": --tls-cert-dir ${JSON.stringify(dir)} belongs to "directory"`);
   }
   const { 'ca-lifetime': ca, 'serving-cert-lifetime': serving, 'ca-settle-time': settle } = values;
   // A CA signs for two thirds of its life, and what it signed has to end before it does.
-  if (serving > ca / 3) problems.push('--serving-cert-lifetime: expected a third of --ca-lifetime at most');
+  if (serving && ca && serving > ca / 3) problems.push('--serving-cert-lifetime: expected a third of --ca-lifetime at most');
   // A certificate is replaced in its last third; a CA that takes its place meanwhile has to settle within it.
-  if (settle > serving / 3) problems.push('--ca-settle-time: expected a third of --serving-cert-lifetime at most');
+  if (settle && serving && settle > serving / 3) problems.push('--ca-settle-time: expected a third of --serving-cert-lifetime at most');
   return problems;
 }
 

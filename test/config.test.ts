@@ -141,6 +141,10 @@ describe('the configuration', () => {
     ]);
   });
 
+  it('reports contradictions beside them', () => {
+    expect(problemsOf(['--port=x', '--certificates=directory'])).toHaveLength(2);
+  });
+
   it('does not repeat a value that may be a secret', () => {
     expect(problemsOf(['--supervisor-env=TOKEN-s3cret']).join()).not.toContain('s3cret');
     expect(problemsOf(['--supervisor-env', 'A=1', 'TOKEN=s3cret']).join()).not.toContain('s3cret');

@@ -74,13 +74,14 @@ beforeAll(async () => {
   const [port = 0, adminPort = 0] = await freePorts(2);
   ports = { port, adminPort };
   webhook = await startWebhook(dir, ports);
-  for (const namespace of ['agents', 'elsewhere']) {
-    await kubectl(['create', 'namespace', namespace]);
+  for (const namespace of ['agents', 'elsewhere']) await kubectl(['create', 'namespace', namespace]);
+  for (const namespace of ['agents', 'elsewhere', 'kube-system']) {
     // The controller that makes it does not run here.
     await kubectl(['create', 'serviceaccount', 'default', '-n', namespace]);
   }
   await kubectl(['create', 'serviceaccount', 'openshell-sandbox', '-n', 'agents']);
-  await kubectl(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled']);
+  // kube-system by mistake.
+  await kubectl(['label', 'namespace', 'agents', 'kube-system', 'openshell.ai/sideload=enabled']);
   await kubectl(['apply', '--validate=strict', '-k', writeOverlay(dir, ports.port)]);
   await waitFor('the API server calls the webhook', 30, async () => isSideloaded(await stored(sandbox(), { dryRun: true })), [webhook]);
 });
@@ -231,6 +232,7 @@ describe('a pod that is no business of the webhook', () => {
       pod: sandbox({ labels: { 'openshell.ai/sandbox': 'yes' } }),
       options: { namespace: 'elsewhere' },
     },
+    { why: 'in kube-system, whatever its labels', pod: sandbox(), options: { namespace: 'kube-system' } },
     { why: 'labelled "false"', pod: sandbox({ labels: { 'openshell.ai/sandbox': 'false' } }), options: {} },
     {
       why: 'labelled "false" beside OpenShell’s label',

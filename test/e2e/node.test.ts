@@ -131,6 +131,19 @@ describe('the installation', () => {
   });
 });
 
+describe('a cluster that starts with the webhook configuration in place and nobody to answer', () => {
+  it('gets its replicas, and refuses sandboxes until they are there', async () => {
+    // Its own namespace by mistake.
+    await kubectl(['label', 'namespace', 'openshell-system', 'openshell.ai/sideload=enabled']);
+    await kubectl(['scale', ...DEPLOYMENT, '--replicas=0']);
+    await rollout();
+    await waitFor('a refusal', 20, async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === 'refused');
+    await kubectl(['scale', ...DEPLOYMENT, '--replicas=2']);
+    await rollout();
+    expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBe('image-volume');
+  }, 90_000);
+});
+
 describe('a labelled Deployment reaches 1/1 under its supervisor', () => {
   const FLAT = '/opt/openshell/bin/openshell-sandbox';
   const scratch = [`OPENSHELL_SUPERVISOR_IMAGE=${SUPERVISOR_IMAGE}`, 'OPENSHELL_SUPERVISOR_IMAGE_LAYOUT=scratch'];
