@@ -2,7 +2,17 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { issueServing, makeAuthority } from '../src/tls/issue.ts';
 import { namesOfService } from '../src/tls/names.ts';
 import type { CertificatePair } from '../src/tls/pair.ts';
-import { certificatesOf, nextStep, type Observed, parseTrust, type Step, type Trust, type TrustPolicy } from '../src/tls/trust.ts';
+import {
+  certificatesOf,
+  formatTrust,
+  NewerTrustError,
+  nextStep,
+  type Observed,
+  parseTrust,
+  type Step,
+  type Trust,
+  type TrustPolicy,
+} from '../src/tls/trust.ts';
 
 const HOUR = 3_600_000;
 const policy: TrustPolicy = { caLifetime: 300 * HOUR, servingLifetime: 24 * HOUR, settleTime: 60_000 };
@@ -86,6 +96,16 @@ describe('the next step', () => {
     });
   });
 
+  it('lets the staged CA settle anew when caBundle lost it', () => {
+    const trusted: Trust = { active: ca(a, settled), next: ca(b, settled), retiring: [] };
+    expect(step(see(trusted, [pem(a, b), pem(a)]))).toMatchObject({ do: 'store', trust: { next: ca(b) } });
+    expect(step(see({ ...trusted, next: ca(b) }, [pem(a, b), pem(a)]))).toEqual({ do: 'publish', bundle: pem(a, b) });
+  });
+
+  it('keeps caBundle right before it writes the Secret, which may not be possible', () => {
+    expect(step(see({ active: ca(old, settled), retiring: [] }, ['', pem(old)], true))).toEqual({ do: 'publish', bundle: pem(old) });
+  });
+
   it('keeps a former CA for one serving lifetime, takes it out of caBundle, and only then forgets it', () => {
     const trust = { active: ca(b, settled), retiring: [{ cert: pem(a), until: iso(HOUR) }] };
     expect(step(see(trust, [pem(b, a)]))).toMatchObject({ do: 'wait', until: at(HOUR) });
@@ -95,12 +115,17 @@ describe('the next step', () => {
 
   it('keeps a CA that it does not know for one serving lifetime, and not more than eight of them', async () => {
     const trust = { active: ca(a, settled), retiring: [] };
-    expect(step(see(trust, [pem(a, c), pem(a)]))).toMatchObject({
+    expect(step(see(trust, [pem(a, c), pem(a)]))).toEqual({ do: 'publish', bundle: pem(a, c) });
+    expect(step(see(trust, [pem(a, c), pem(a, c)]))).toMatchObject({
       do: 'store',
       trust: { retiring: [{ cert: pem(c), until: iso(24 * HOUR) }] },
     });
     const many = await Promise.all(Array.from({ length: 9 }, (_, i) => makeAuthority(`m${i}`, now, at(HOUR))));
-    expect(step(see(trust, [pem(a, ...many)]))).toEqual({ do: 'publish', bundle: pem(a) });
+    expect(step(see(trust, [pem(a, ...many)]))).toEqual({ do: 'publish', bundle: pem(a, ...many.slice(0, 8)) });
+    expect(step(see(undefined, [pem(b, ...many)]))).toMatchObject({
+      do: 'found',
+      retiring: expect.arrayContaining([{ cert: pem(b), until: iso(24 * HOUR) }]),
+    });
   });
 
   it('ends: two replicas that each take every step they see come to rest', async () => {
@@ -127,7 +152,7 @@ describe('the next step', () => {
 describe('what the Secret holds', () => {
   it('is taken when it is whole', () => {
     const trust: Trust = { active: ca(a, settled), next: ca(b), retiring: [{ cert: pem(c), until: iso(0) }] };
-    expect(parseTrust(JSON.stringify(trust), now)).toEqual(trust);
+    expect(parseTrust(formatTrust(trust), now)).toEqual(trust);
   });
 
   it.each([
@@ -144,6 +169,18 @@ describe('what the Secret holds', () => {
     { why: 'a bad retiring CA', text: () => JSON.stringify({ active: a, retiring: [{}] }), says: /retiring/ },
   ])('is refused with $why', ({ text, says }) => {
     expect(() => parseTrust(text(), now)).toThrow(says);
+  });
+
+  it('is no damage where another clock is ahead, or the next CA cannot be used', () => {
+    const before = at(-2 * HOUR);
+    expect(parseTrust(JSON.stringify({ active: ca(a, iso(HOUR)), next: { ...b, key: a?.key }, retiring: [] }), before)).toEqual({
+      active: ca(a, before.toISOString()),
+      retiring: [],
+    });
+  });
+
+  it('is not touched when a later version wrote it', () => {
+    expect(() => parseTrust(JSON.stringify({ version: 2, authorities: [] }), now)).toThrow(NewerTrustError);
   });
 
   it('is refused with an expired CA, or a certificate that is none', async () => {

@@ -25,6 +25,7 @@ export function watchObject(
   let ended = false;
   let current: AbortController | undefined;
   let delay = RETRY_MS;
+  let refused: number | undefined;
 
   const once = (): Promise<unknown> =>
     new Promise((resolve) => {
@@ -42,9 +43,12 @@ export function watchObject(
     while (!ended) {
       const error = await once();
       if (ended) return;
+      // It was open and silent: client-node's own timeout, or the API server's.
+      if (error === null || (error instanceof Error && error.name === 'TimeoutError')) delay = RETRY_MS;
       // client-node's watch names the status in another member than its other calls.
       const code = statusOf(error) ?? (error as { statusCode?: number } | null)?.statusCode;
-      if (code !== undefined) onRefused(code);
+      if (code !== undefined && code !== refused) onRefused(code);
+      refused = code;
       await sleep(delay, undefined, { ref: false });
       delay = Math.min(delay * 2, MAX_RETRY_MS);
     }

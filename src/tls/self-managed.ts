@@ -7,7 +7,17 @@ import type { Metrics } from '../metrics.ts';
 import { issueServing, makeAuthority } from './issue.ts';
 import type { ServingNames } from './names.ts';
 import type { CertificatePair } from './pair.ts';
-import { type Authority, certificatesOf, nextStep, parseTrust, settledAt, type Trust, type TrustPolicy } from './trust.ts';
+import {
+  type Authority,
+  certificatesOf,
+  formatTrust,
+  NewerTrustError,
+  nextStep,
+  parseTrust,
+  settledAt,
+  type Trust,
+  type TrustPolicy,
+} from './trust.ts';
 
 /** Somebody else wrote first: read again. */
 export class ConflictError extends Error {
@@ -43,8 +53,10 @@ export interface StoredBundles {
 
 /** A change that no watch told is seen this much later. */
 const RESYNC_MS = 30_000;
-/** After a failure: 1 s, doubled up to the resync. */
+/** After a failure, and after a run that wrote: 1 s, doubled up to the resync. */
 const RETRY_MS = 1_000;
+/** So many runs that wrote, one after the other, are no rotation: somebody else writes too. */
+const SUSPICIOUS_WRITES = 4;
 /** More than a rotation has; two replicas that race each other end long before. */
 const MAX_STEPS = 20;
 
@@ -79,8 +91,12 @@ export function manageCertificates({ store, policy, names, log, metrics, onPair 
   let trust: Trust | undefined;
   let bundles: readonly string[] = [];
   let serving: Serving | undefined;
+  /** When the API server was last asked with success: what is trusted may have changed since. */
+  let lastRead = 0;
   let failures = 0;
   let problem = 'the API server has not answered yet';
+  let writes = 0;
+  let quietUntil = 0;
   let stopped = false;
   let again = false;
   let running = false;
@@ -90,43 +106,45 @@ export function manageCertificates({ store, policy, names, log, metrics, onPair 
   const isTrusted = (ca: string, now: Date): boolean =>
     bundles.length > 0 && bundles.every((bundle) => certificatesOf(bundle, now).includes(ca));
 
-  /** Performs steps until there is nothing to do; returns the moment of the next one. */
-  const converge = async (): Promise<Date> => {
+  /** Performs steps until there is nothing to do; returns the moment of the next one, and whether it wrote. */
+  const converge = async (): Promise<{ until: Date; wrote: boolean }> => {
+    let wrote = false;
     for (let i = 0; i < MAX_STEPS; i++) {
       const [secret, stored] = await Promise.all([store.readSecret(), store.readBundles()]);
       const now = new Date();
       const read = readTrust(secret, now);
       trust = read.trust ?? trust;
       bundles = stored?.entries.map(({ bundle }) => bundle) ?? [];
+      lastRead = now.getTime();
       const step = nextStep({ trust: read.trust, bundles, rotationRequested: secret?.rotationRequested ?? false }, now, policy);
-      if (step.do === 'wait') return step.until;
+      if (step.do === 'wait') return { until: step.until, wrote };
       try {
         switch (step.do) {
           case 'found': {
-            const active = await newAuthority(now);
+            const text = formatTrust({ active: await newAuthority(now), retiring: step.retiring });
+            await (secret ? store.updateSecret(text, secret.version, true) : store.createSecret(text));
             const fields = { trusted: step.retiring.length };
-            const what = 'storing a new CA beside those that caBundle trusts';
+            const what = 'stored a new CA beside those that caBundle trusts';
             if (read.problem !== '') log.error({ ...fields, problem: read.problem }, `the CA Secret is damaged: ${what}`);
             // On a fresh cluster there is none, and caBundle is empty.
             else log[step.retiring.length === 0 ? 'info' : 'warn'](fields, `the CA Secret is missing: ${what}`);
-            const text = JSON.stringify({ active, retiring: step.retiring });
-            await (secret ? store.updateSecret(text, secret.version, true) : store.createSecret(text));
             metrics.rotation('ca');
             break;
           }
           case 'stage':
+            await store.updateSecret(formatTrust({ ...step.trust, next: await newAuthority(now) }), secret?.version ?? '', true);
             log.info('a new CA is staged: caBundle gets it beside the active one');
-            await store.updateSecret(JSON.stringify({ ...step.trust, next: await newAuthority(now) }), secret?.version ?? '', true);
             metrics.rotation('ca');
             break;
           case 'store':
-            await store.updateSecret(JSON.stringify(step.trust), secret?.version ?? '', false);
+            await store.updateSecret(formatTrust(step.trust), secret?.version ?? '', false);
             log.info(`trust stored: ${step.why}`);
             break;
           case 'publish':
             if (stored) await store.writeBundles(step.bundle, stored);
             log.info({ entries: stored?.entries.length }, 'caBundle written');
         }
+        wrote = true;
       } catch (error) {
         if (!(error instanceof ConflictError)) throw error;
         log.debug('another replica wrote first: reading again');
@@ -138,16 +156,23 @@ export function manageCertificates({ store, policy, names, log, metrics, onPair 
   const newAuthority = (now: Date): Promise<CertificatePair> =>
     makeAuthority(`openshell-sideload CA ${randomUUID()}`, now, new Date(now.getTime() + policy.caLifetime));
 
-  /** Signs a new certificate when the one that is served is missing, not trusted, in its last third, or of a former CA. */
+  /**
+   * Signs a new certificate when there is none, when the one that is served is in its last third, or when its CA is a former
+   * one. A certificate of a former CA stays while API servers trust it and the new CA has not settled.
+   *
+   * No certificate outlives the last look at the shared trust by more than a serving lifetime: that long a CA is trusted
+   * after it has been replaced, and a replica that is cut off does not learn that it was.
+   */
   const renew = async (): Promise<void> => {
     const now = new Date();
     if (!trust) return;
     const [active = ''] = certificatesOf(trust.active.cert, now);
     if (active === '') return;
-    const leavesFormerCa = serving?.ca !== active && (!isTrusted(serving?.ca ?? '', now) || isSettled(trust.active, now));
-    if (serving && serving.renewAt > now && !leavesFormerCa) return;
     const caEnd = new Date(new X509Certificate(active).validTo).getTime();
-    const notAfter = new Date(Math.min(now.getTime() + policy.servingLifetime, caEnd));
+    const notAfter = new Date(Math.min(lastRead + policy.servingLifetime, caEnd));
+    if (notAfter <= now) return;
+    if (serving?.ca === active && (serving.renewAt > now || notAfter <= serving.notAfter)) return;
+    if (serving && serving.ca !== active && serving.notAfter > now && isTrusted(serving.ca, now) && !isSettled(trust.active, now)) return;
     const pair = await issueServing(trust.active, names, now, notAfter);
     serving = { ca: active, notAfter, renewAt: new Date(now.getTime() + ((notAfter.getTime() - now.getTime()) * 2) / 3) };
     onPair(pair, notAfter);
@@ -161,26 +186,40 @@ export function manageCertificates({ store, policy, names, log, metrics, onPair 
     if (!stopped) timer = setTimeout(() => void run(), Math.max(milliseconds, 0)).unref();
   };
 
+  /** Each run that writes makes the next one wait longer, so that two who disagree do not write at the speed of their watches. */
+  const slowDown = (wrote: boolean): void => {
+    writes = wrote ? writes + 1 : 0;
+    quietUntil = wrote ? Date.now() + Math.min(RETRY_MS * 2 ** (writes - 1), RESYNC_MS) : 0;
+    if (writes === SUSPICIOUS_WRITES) log.warn('caBundle or the CA Secret is changed again and again: does something else write it?');
+  };
+
   const run = async (): Promise<void> => {
     if (running) {
       again = true;
       return;
     }
+    if (Date.now() < quietUntil) {
+      schedule(quietUntil - Date.now());
+      return;
+    }
     running = true;
     again = false;
-    const next = [new Date(Date.now() + RESYNC_MS)];
+    const next = [Date.now() + RESYNC_MS];
     try {
-      next.push(await converge());
+      const { until, wrote } = await converge();
+      slowDown(wrote);
+      next.push(until.getTime());
       if (failures > 0) log.info({ failures }, 'the API server answers again');
       failures = 0;
       problem = '';
     } catch (error) {
       failures++;
-      problem = error instanceof Error ? error.message : String(error);
       metrics.apiServerFailure();
-      // Once a streak, so that an outage does not fill the log.
-      if (failures === 1) log.warn({ err: error }, 'the API server cannot be asked: the last known CA stays in use');
-      next.push(new Date(Date.now() + Math.min(RETRY_MS * 2 ** (failures - 1), RESYNC_MS)));
+      const message = error instanceof Error ? error.message : String(error);
+      // Once for each cause, so that an outage does not fill the log.
+      if (message !== problem) log.warn({ problem: message }, 'the shared trust cannot be read or written: the last known CA stays in use');
+      problem = message;
+      next.push(Date.now() + Math.min(RETRY_MS * 2 ** (failures - 1), RESYNC_MS));
     }
     try {
       await renew();
@@ -188,14 +227,11 @@ export function manageCertificates({ store, policy, names, log, metrics, onPair 
       log.error({ err: error }, 'cannot sign a serving certificate: the last one stays in use');
     }
     running = false;
-    // A certificate of a former CA is replaced once the new one has settled.
     const settled = trust && settledAt(trust.active, policy);
-    if (serving) next.push(serving.renewAt);
-    if (settled && settled > new Date()) next.push(settled);
+    next.push(...[serving?.renewAt, serving?.notAfter, settled].map(Number));
     // What is overdue could not be done: not before the next try.
     const now = Date.now();
-    const ahead = next.map(Number).filter((moment) => moment > now);
-    schedule(again ? 0 : Math.min(now + RESYNC_MS, ...ahead) - now);
+    schedule(again ? 0 : Math.min(...next.filter((moment) => moment > now)) - now);
   };
 
   const unwatch = store.watch(() => void run());
@@ -222,11 +258,13 @@ export function manageCertificates({ store, policy, names, log, metrics, onPair 
   };
 }
 
+/** @throws NewerTrustError: what a later version wrote is neither used nor overwritten */
 function readTrust(secret: StoredSecret | undefined, now: Date): { trust: Trust | undefined; problem: string } {
   if (!secret) return { trust: undefined, problem: '' };
   try {
     return { trust: parseTrust(secret.text, now), problem: '' };
   } catch (error) {
+    if (error instanceof NewerTrustError) throw new NewerTrustError(`the CA Secret cannot be used: ${error.message}`);
     // Never the text itself: it holds private keys.
     return {
       trust: undefined,

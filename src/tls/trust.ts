@@ -9,7 +9,7 @@
  */
 
 import { X509Certificate } from 'node:crypto';
-import { type CertificatePair, checkPair } from './pair.ts';
+import { type CertificatePair, readPair } from './pair.ts';
 
 /** A CA with its key. */
 export interface Authority extends CertificatePair {
@@ -65,6 +65,9 @@ export type Step =
 /** At most so many former and foreign CAs are kept in caBundle; foreign ones beyond that go at once. */
 const MAX_RETIRING = 8;
 
+/** Of what the Secret holds. */
+const FORMAT = 1;
+
 const LOOK_AGAIN_MS = 60 * 60 * 1000;
 
 const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
@@ -81,19 +84,46 @@ export function certificatesOf(bundle: string, now: Date): string[] {
   });
 }
 
-/** @throws Error that says what is wrong with what the Secret holds */
+/** The Secret was written by a later version of the webhook, which keeps more or other things in it. */
+export class NewerTrustError extends Error {
+  override readonly name = 'NewerTrustError';
+}
+
+/** What is stored of a trust. */
+export function formatTrust(trust: Trust): string {
+  return JSON.stringify({ version: FORMAT, ...trust });
+}
+
+/**
+ * Reads what is stored. A next CA that cannot be used is left out: another one is staged. Another replica's clock may be
+ * ahead: a CA that is not valid yet is no damage, and what is trusted since a later moment is trusted since now.
+ *
+ * @throws Error that says what is wrong, without showing what is stored
+ * @throws NewerTrustError when it must not be overwritten
+ */
 export function parseTrust(text: string, now: Date): Trust {
-  const trust = JSON.parse(text) as Partial<Trust> | null;
-  if (!trust?.active || !Array.isArray(trust.retiring)) throw new Error('it does not hold an active CA');
-  for (const authority of [trust.active, ...(trust.next ? [trust.next] : [])]) {
-    if (!checkPair(authority, now).ca) throw new Error('a certificate in it is not a CA');
-    if (authority.trustedSince !== undefined && Number.isNaN(Date.parse(authority.trustedSince)))
-      throw new Error('a date in it cannot be read');
-  }
-  for (const { cert, until } of trust.retiring as RetiringAuthority[]) {
+  const stored = JSON.parse(text) as (Partial<Trust> & { version?: number }) | null;
+  if ((stored?.version ?? FORMAT) > FORMAT) throw new NewerTrustError(`it has format ${stored?.version}, this version knows ${FORMAT}`);
+  if (!stored?.active || !Array.isArray(stored.retiring)) throw new Error('it does not hold an active CA');
+  for (const { cert, until } of stored.retiring as RetiringAuthority[]) {
     if (typeof cert !== 'string' || Number.isNaN(Date.parse(until))) throw new Error('a retiring CA in it cannot be read');
   }
-  return trust as Trust;
+  const trust = { active: parseAuthority(stored.active, now), retiring: stored.retiring };
+  try {
+    return stored.next ? { ...trust, next: parseAuthority(stored.next, now) } : trust;
+  } catch {
+    return trust;
+  }
+}
+
+function parseAuthority({ cert, key, trustedSince }: Authority, now: Date): Authority {
+  const certificate = readPair({ cert, key });
+  if (!certificate.ca) throw new Error('a certificate in it is not a CA');
+  if (new Date(certificate.validTo) <= now) throw new Error(`its CA expired at ${new Date(certificate.validTo).toISOString()}`);
+  if (trustedSince === undefined) return { cert, key };
+  const since = Date.parse(trustedSince);
+  if (Number.isNaN(since)) throw new Error('a date in it cannot be read');
+  return { cert, key, trustedSince: new Date(Math.min(since, now.getTime())).toISOString() };
 }
 
 /** The CAs that API servers are to trust at this moment. */
@@ -123,29 +153,38 @@ function rotationDue(authority: Authority, policy: TrustPolicy): Date {
   return new Date(Date.parse(new X509Certificate(authority.cert).validTo) - policy.caLifetime / 3);
 }
 
-/** Works out the next step. Every replica that sees the same comes to the same one. */
+/** Works out the next step. Replicas that see the same, with the same policy, come to the same one. */
 export function nextStep(observed: Observed, now: Date, policy: TrustPolicy): Step {
   const { trust, bundles } = observed;
   const unknown = foreign(observed, now, policy);
-  if (!trust) return { do: 'found', retiring: unknown.slice(-MAX_RETIRING) };
+  // caBundle is written with the active CA first: what is left out at the end is what signs least.
+  if (!trust) return { do: 'found', retiring: unknown.slice(0, MAX_RETIRING) };
 
-  if (unknown.length > 0 && unknown.length + trust.retiring.length <= MAX_RETIRING) {
+  const adopted = unknown.slice(0, Math.max(0, MAX_RETIRING - trust.retiring.length));
+  const wanted = [...trusted(trust, now), ...adopted.map(({ cert }) => cert)];
+  const holds = (bundle: string, cert: string): boolean => certificatesOf(bundle, now).includes(cert);
+  const [nextCert] = certificatesOf(trust.next?.cert ?? '', now);
+  if (trust.next?.trustedSince && nextCert && bundles.some((bundle) => !holds(bundle, nextCert))) {
+    const { trustedSince: _, ...next } = trust.next;
+    return { do: 'store', trust: { ...trust, next }, why: 'caBundle lost the next CA: it has to settle anew' };
+  }
+  // Text that is no certificate is broken too, though it adds no trust.
+  const published =
+    bundles.length > 0 &&
+    bundles.every((bundle) => sameSet(certificatesOf(bundle, now), wanted) && bundle.replaceAll(PEM_CERTIFICATE, '').trim() === '');
+  // Before anything that needs the Secret: caBundle is kept right although the Secret cannot be written.
+  if (bundles.length > 0 && !published) return { do: 'publish', bundle: wanted.join('') };
+
+  if (adopted.length > 0) {
     return {
       do: 'store',
-      trust: { ...trust, retiring: [...trust.retiring, ...unknown] },
+      trust: { ...trust, retiring: [...trust.retiring, ...adopted] },
       why: 'caBundle has a CA that the Secret does not know: it stays trusted for a while',
     };
   }
   const due = rotationDue(trust.active, policy);
-  if (!trust.next && (observed.rotationRequested || due <= now)) return { do: 'stage', trust };
-
-  const wanted = trusted(trust, now);
-  const actual = bundles.map((bundle) => certificatesOf(bundle, now));
-  // Text that is no certificate is broken too, though it adds no trust.
-  const published =
-    bundles.length > 0 &&
-    bundles.every((bundle, i) => sameSet(actual[i] ?? [], wanted) && bundle.replaceAll(PEM_CERTIFICATE, '').trim() === '');
-  if (bundles.length > 0 && !published) return { do: 'publish', bundle: wanted.join('') };
+  const hasRoom = trust.retiring.length < MAX_RETIRING;
+  if (!trust.next && hasRoom && (observed.rotationRequested || due <= now)) return { do: 'stage', trust };
 
   if (published && (!trust.active.trustedSince || (trust.next && !trust.next.trustedSince))) {
     const mark = (authority: Authority): Authority => ({ trustedSince: now.toISOString(), ...authority });
