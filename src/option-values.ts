@@ -94,6 +94,7 @@ export function repositories(value: string): string[] {
 }
 
 export const objectName = matching(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'the name of a Kubernetes object');
+
 export function ipAddress(value: string): string {
   if (isIP(value) === 0) throw new BadValueError('expected an IP address');
   return value;

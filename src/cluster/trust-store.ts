@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
-import { ConflictError, type StoredBundles, type TrustStore } from '../tls/self-managed.ts';
+import { ConflictError, type StoredBundles, type TrustStore } from '../tls/shared-trust.ts';
 import { answer, type Cluster, statusOf } from './client.ts';
 import { watchObject } from './watch.ts';
 

@@ -164,24 +164,25 @@ export function findExisting(
   const volumeName = mounted?.name ?? SUPERVISOR_VOLUME;
   const known = SIDELOAD_VOLUMES.includes(volumeName);
   const found: Existing = { volumeName, method: undefined, mount, readOnly: mounted?.readOnly === true, launched: isLaunched(container) };
-  const pathTaken = refuse(
-    'mount-path-taken',
-    `${SUPERVISOR_MOUNT_PATH} in container ${quote(container.name ?? '')} is a mount of ${quote(volumeName)}, which holds no supervisor: mount it elsewhere`,
-  );
+  const pathTaken = (): Refuse =>
+    refuse(
+      'mount-path-taken',
+      `${SUPERVISOR_MOUNT_PATH} in container ${quote(container.name ?? '')} is a mount of ${quote(volumeName)}, which holds no supervisor: mount it elsewhere`,
+    );
 
   const volume = (spec.volumes ?? []).find((candidate) => candidate.name === volumeName);
-  if (volume === undefined) return volumeName === SUPERVISOR_VOLUME ? found : pathTaken;
+  if (volume === undefined) return volumeName === SUPERVISOR_VOLUME ? found : pathTaken();
   const method = methodOf(volume);
   if (method === undefined) {
     return mounted && !known
-      ? pathTaken
+      ? pathTaken()
       : refuse(
           'volume-name-taken',
           `volume ${quote(volumeName)} has a source that no sideload method makes; the webhook needs this name: rename the volume`,
         );
   }
   // An emptyDir of any name may stand at the path when it is filled; an empty one is the user's own.
-  if (method === 'init-container' && !known && findInstaller(spec, container, found, method, settings) === false) return pathTaken;
+  if (method === 'init-container' && !known && findInstaller(spec, container, found, method, settings) === false) return pathTaken();
   if (method === 'image-volume' && !isTrusted(volume.image?.reference, settings))
     return untrusted(`volume ${quote(volumeName)}`, volume.image?.reference);
   if (annotated !== undefined && annotated !== method) {
