@@ -27,11 +27,7 @@ let webhook: Process;
 let ports: { port: number; adminPort: number };
 let flagsInUse: readonly string[] = [];
 
-async function kubectl(args: readonly string[], input?: string): Promise<string> {
-  const { code, stdout, stderr } = await cluster.kubectl(args, input);
-  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
-  return stdout;
-}
+const kubectl = (args: readonly string[], input?: string): Promise<string> => cluster.run(args, input);
 
 /** Runs the webhook with other flags, at the same address. */
 async function withFlags(flags: readonly string[]): Promise<void> {

@@ -36,11 +36,7 @@ const trusted = readConfig(['--allowed-sideload-methods=image-volume,init-contai
 let cluster: Cluster;
 let removeSupervisorFromNode = (): void => undefined;
 
-async function kubectl(args: readonly string[], input?: string): Promise<string> {
-  const { code, stdout, stderr } = await cluster.controlPlane.kubectl(args, input);
-  if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
-  return stdout;
-}
+const kubectl = (args: readonly string[], input?: string): Promise<string> => cluster.controlPlane.run(args, input);
 
 /** What the user's program prints of itself, its arguments as it got them. */
 const COMMAND = ['sh', '-c', 'for word in "$@"; do echo "arg:$word"; done; echo "user:$(id -u)"; sleep 3600', 'program'];

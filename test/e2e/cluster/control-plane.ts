@@ -15,6 +15,8 @@ export interface KubectlResult {
 export interface ControlPlane {
   /** Runs kubectl as cluster-admin. Does not throw: what kubectl prints about a refusal is what tests look at. */
   readonly kubectl: (args: readonly string[], input?: string) => Promise<KubectlResult>;
+  /** Runs kubectl as cluster-admin and returns what it prints. Throws where it fails. */
+  readonly run: (args: readonly string[], input?: string) => Promise<string>;
   /** Where kube-apiserver listens. */
   readonly address: string;
   readonly port: number;
@@ -81,6 +83,11 @@ export async function startControlPlane(dir: string, address = '127.0.0.1'): Pro
     '--kubelet-preferred-address-types=InternalIP',
   ];
   const kubectl = (args: readonly string[], input = ''): Promise<KubectlResult> => runKubectl(binaries.kubectl, kubeconfig, args, input);
+  const run = async (args: readonly string[], input?: string): Promise<string> => {
+    const { code, stdout, stderr } = await kubectl(args, input);
+    if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
+    return stdout;
+  };
   let apiserver: Process | undefined;
   let starts = 0;
   const stopApiserver = async (): Promise<void> => {
@@ -122,6 +129,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1'): Pro
   }
   return {
     kubectl,
+    run,
     address,
     port,
     kubeconfig,
