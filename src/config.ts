@@ -14,6 +14,10 @@ export interface Config {
   readonly adminPort: number;
   readonly bindAddress: string;
   readonly certificates: Certificates;
+  /** Whether to ask the API server what the cluster can do. */
+  readonly preflight: boolean;
+  /** The webhook's own. */
+  readonly namespace: string;
   readonly tlsMinVersion: 'TLSv1.2' | 'TLSv1.3';
   /** Seconds. */
   readonly shutdownDelay: number;
@@ -161,6 +165,8 @@ function configFrom(values: OptionValues, inCluster: boolean): Config {
     adminPort: values['admin-port'],
     bindAddress: values['bind-address'],
     certificates: certificatesFrom(values, inCluster),
+    preflight: values.preflight === 'auto' ? inCluster : values.preflight === 'on',
+    namespace: values.namespace,
     tlsMinVersion: values['tls-min-version'],
     shutdownDelay: values['shutdown-delay'],
     logLevel: values['log-level'],

@@ -1,6 +1,9 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { AdmissionRequest } from './admission/review.ts';
 import type { Outcome } from './sideload/outcome.ts';
+import type { ClusterFacts } from './sideload/settings.ts';
+
+const IMAGE_VOLUME_STATES: readonly ClusterFacts['imageVolumes'][] = ['kept', 'dropped', 'unknown'];
 
 /** The process's Prometheus metrics; `registry` renders them. */
 export type Metrics = ReturnType<typeof createMetrics>;
@@ -59,7 +62,19 @@ export function createMetrics(version: string) {
   });
   const apiServerFailures = new Counter({
     name: 'openshell_sideload_apiserver_failures_total',
-    help: 'Attempts to read or write the shared trust at the API server that failed.',
+    help: 'Requests to the API server that failed: about the shared CA, or about what the cluster can do.',
+    registers,
+  });
+  const imageVolumes = new Gauge({
+    name: 'openshell_sideload_image_volumes',
+    help: 'What the API server does to image volumes: 1 for the state that holds (kept, dropped, unknown).',
+    labelNames: ['state'],
+    registers,
+  });
+  const nodes = new Gauge({
+    name: 'openshell_sideload_nodes',
+    help: 'Schedulable Linux nodes, by whether they are known to mount image volumes (yes, unknown); absent when nodes cannot be listed.',
+    labelNames: ['mounts_images'],
     registers,
   });
   new Gauge({
@@ -94,6 +109,13 @@ export function createMetrics(version: string) {
     },
     apiServerFailure(): void {
       apiServerFailures.inc();
+    },
+    cluster(facts: ClusterFacts): void {
+      for (const state of IMAGE_VOLUME_STATES) imageVolumes.set({ state }, state === facts.imageVolumes ? 1 : 0);
+      nodes.reset();
+      if (!facts.nodes) return;
+      nodes.set({ mounts_images: 'yes' }, facts.nodes.mountingImages);
+      nodes.set({ mounts_images: 'unknown' }, facts.nodes.total - facts.nodes.mountingImages);
     },
   };
 }

@@ -155,7 +155,7 @@ export const OPTIONS = {
     'OPENSHELL_NAMESPACE',
     'NAME',
     'openshell-system',
-    'Namespace of the webhook, with its Service and its CA Secret.',
+    'Namespace of the webhook, with its Service and its CA Secret; the preflight tries its pod template there.',
     objectName,
   ),
   'service-name': option(
@@ -199,6 +199,13 @@ export const OPTIONS = {
     '60s',
     'Time from a new CA in caBundle to the first certificate that it signs: API servers learn caBundle by watch.',
     duration,
+  ),
+  preflight: option(
+    'OPENSHELL_PREFLIGHT',
+    'MODE',
+    'auto',
+    'on: ask the API server whether it keeps image volumes, and which nodes mount them. off: do not ask. auto: on inside a cluster. Outside, KUBECONFIG says where.',
+    oneOf('auto', 'on', 'off'),
   ),
   'tls-min-version': option(
     'OPENSHELL_TLS_MIN_VERSION',

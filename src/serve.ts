@@ -3,11 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { buildAdmin } from './admin.ts';
+import { type ClusterView, followCluster, NO_CLUSTER } from './cluster/facts.ts';
 import type { Config } from './config.ts';
 import { watchConnections } from './connections.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { buildServer, REQUEST_TIMEOUT_MS } from './server.ts';
-import { UNKNOWN_CLUSTER } from './sideload/settings.ts';
 import { openCertificateSource } from './tls/source.ts';
 
 /** A webhook that serves. */
@@ -30,10 +30,11 @@ export interface Running {
 export async function serve(config: Config, version: string, log: Logger): Promise<Running> {
   const metrics = createMetrics(version);
   const source = await openCertificateSource(config.certificates, log, metrics);
+  const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
   let draining = false;
   const tls = { ...source.initial, minVersion: config.tlsMinVersion };
-  const app = buildServer({ settings: config.sideload, facts: () => UNKNOWN_CLUSTER, tls, log, metrics, draining: () => draining });
+  const app = buildServer({ settings: config.sideload, facts: cluster.facts, tls, log, metrics, draining: () => draining });
   const certificates = source.follow((pair, notAfter) => {
     app.server.setSecureContext({ ...pair, minVersion: config.tlsMinVersion });
     metrics.certificate(notAfter);
@@ -41,7 +42,7 @@ export async function serve(config: Config, version: string, log: Logger): Promi
   const admin = buildAdmin(metrics, () => [
     { name: 'serving', ready: !draining, detail: draining ? 'draining' : 'accepting admission reviews' },
     certificates.readiness(),
-    { name: 'cluster', ready: true, detail: 'not asked: image volumes are assumed to be kept' },
+    cluster.readiness(),
   ]);
 
   const closeUnused = watchConnections(app.server);
@@ -57,6 +58,7 @@ export async function serve(config: Config, version: string, log: Logger): Promi
       log.info({ delaySeconds: config.shutdownDelay }, 'draining');
       await sleep(config.shutdownDelay * 1000);
       certificates.stop();
+      cluster.stop();
       // Half of a request would keep the server open for ever: with it, Node ends the timer that enforces requestTimeout.
       const force = setTimeout(() => app.server.closeAllConnections(), REQUEST_TIMEOUT_MS);
       const closed = app.close();
@@ -67,6 +69,12 @@ export async function serve(config: Config, version: string, log: Logger): Promi
       log.info('stopped');
     },
   };
+}
+
+/** The Kubernetes client is loaded only here, where there is a cluster to ask. */
+async function askCluster(namespace: string, log: Logger, metrics: Metrics): Promise<ClusterView> {
+  const { connect } = await import('./cluster/client.ts');
+  return followCluster(await connect(), namespace, log, metrics);
 }
 
 /** Listens on every address also where the kernel has no IPv6. */

@@ -39,6 +39,8 @@ describe('the configuration', () => {
         source: 'local',
         names: expect.objectContaining({ dns: expect.arrayContaining(['openshell-sideload.openshell-system.svc']) }),
       },
+      preflight: false,
+      namespace: 'openshell-system',
       tlsMinVersion: 'TLSv1.3',
       shutdownDelay: 5,
       logLevel: 'info',
@@ -68,6 +70,12 @@ describe('the configuration', () => {
       objects: { namespace: 'guard', secret: 'openshell-sideload-ca', webhookConfiguration: 'openshell-sideload' },
     });
     expect(readConfig(['--certificates=local'], inCluster).certificates).toMatchObject({ source: 'local' });
+  });
+
+  it('asks the API server what it can do inside a cluster, or where it is told to', () => {
+    const inCluster = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
+    expect([readConfig([], inCluster).preflight, readConfig(['--preflight=off'], inCluster).preflight]).toEqual([true, false]);
+    expect([readConfig([], {}).preflight, readConfig(['--preflight=on'], {}).preflight]).toEqual([false, true]);
   });
 
   it('collects repeated --supervisor-env, and lines of its variable', () => {

@@ -17,7 +17,7 @@ function inject(pod: Pod, flags: readonly string[] = [], facts?: ClusterFacts): 
   return outcome;
 }
 
-const KEEPING: ClusterFacts = { imageVolumes: 'kept', serverVersion: 'v1.36.3', everyNodeMountsImages: true };
+const KEEPING: ClusterFacts = { imageVolumes: 'kept', serverVersion: 'v1.36.3', nodes: { total: 3, mountingImages: 3 } };
 
 describe('a pod is refused with a sentence that says what to change', () => {
   it.each(REFUSED_PODS)('$reason: $why', ({ pod, flags, facts, reason, says }) => {
@@ -112,10 +112,22 @@ describe('the method', () => {
     {
       why: 'auto is an init container where a node may not',
       flags: auto,
-      facts: { ...KEEPING, everyNodeMountsImages: false },
+      facts: { ...KEEPING, nodes: { total: 3, mountingImages: 2 } },
       expected: 'init-container',
     },
     { why: 'auto is an init container where the API server drops them', flags: auto, facts: DROPPING, expected: 'init-container' },
+    {
+      why: 'auto is an init container where there is no node yet',
+      flags: auto,
+      facts: { ...KEEPING, nodes: { total: 0, mountingImages: 0 } },
+      expected: 'init-container',
+    },
+    {
+      why: 'auto is an init container where nodes cannot be listed',
+      flags: auto,
+      facts: { ...KEEPING, nodes: undefined },
+      expected: 'init-container',
+    },
     { why: 'auto is an init container where nothing is known', flags: auto, expected: 'init-container' },
   ])('$why', ({ annotations, flags, facts, expected }) => {
     expect(inject(sandbox(annotations ? { annotations } : {}), flags, facts).method).toBe(expected);
@@ -249,8 +261,16 @@ describe('warnings', () => {
     const others = Array.from({ length: 9 }, (_, i) => agent({ name: `${i}${'o'.repeat(62)}` }));
     const { warnings } = inject(
       sandbox({ annotations: { 'openshell.ai/sandbox-container': name }, spec: { containers: [everything, ...others] } }),
+      [],
+      { ...KEEPING, nodes: { total: 15_000, mountingImages: 14_999 } },
     );
-    expect(warnings.map(({ code }) => code)).toEqual(['no-command', 'no-policy-source', 'hooks-outside', 'containers-outside']);
+    expect(warnings.map(({ code }) => code)).toEqual([
+      'no-command',
+      'no-policy-source',
+      'nodes-without-image-volumes',
+      'hooks-outside',
+      'containers-outside',
+    ]);
     for (const { message } of warnings) expect(message.length, message).toBeLessThan(256);
   });
 });

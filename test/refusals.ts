@@ -3,7 +3,7 @@ import type { Container, Pod, Volume } from '../src/sideload/pod.ts';
 import type { ClusterFacts } from '../src/sideload/settings.ts';
 import { agent, EMPTY_DIR, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
 
-export const DROPPING: ClusterFacts = { imageVolumes: 'dropped', serverVersion: 'v1.34.4', everyNodeMountsImages: false };
+export const DROPPING: ClusterFacts = { imageVolumes: 'dropped', serverVersion: 'v1.34.4', nodes: undefined };
 export const ANY_METHOD = ['--allowed-sideload-methods=image-volume,init-container,host-path'];
 
 export const method = (value: string) => ({ 'openshell.ai/sideload-method': value });
@@ -120,14 +120,22 @@ export const REFUSED_PODS: readonly Refusal[] = [
     reason: 'image-volume-dropped',
     pod: sandbox(),
     facts: DROPPING,
-    says: 'v1.34.4 drops image volumes (feature gate ImageVolume is off)',
+    says: 'v1.34.4 drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: set annotation openshell.ai/sideload-method to init-container',
+  },
+  {
+    why: 'an API server that drops image volumes, and no other method allowed',
+    reason: 'image-volume-dropped',
+    pod: sandbox(),
+    flags: ['--allowed-sideload-methods=image-volume'],
+    facts: DROPPING,
+    says: 'the operator has to allow method init-container',
   },
   {
     why: "a driver's image volume on an API server that drops it",
     reason: 'image-volume-dropped',
     pod: sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent(LAUNCHED)] } }),
     facts: DROPPING,
-    says: 'set annotation openshell.ai/sideload-method to init-container',
+    says: 'an init container has to fill volume "openshell-supervisor-bin" instead',
   },
   { why: 'a Windows pod by os', reason: 'windows-pod', pod: sandbox({ spec: { os: { name: 'windows' } } }), says: 'on Linux' },
   {

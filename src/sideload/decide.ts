@@ -37,7 +37,7 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
   if (typeof installed !== 'boolean') return installed;
 
   const complete = isComplete(existing, installed, container);
-  const notAllowed = refuseMethod(method, settings, facts, complete);
+  const notAllowed = refuseMethod(method, settings, facts, existing, complete);
   if (notAllowed) return notAllowed;
   if (existing.launched && isProcessOnly(container)) {
     if (complete && hasNetworkSupervisor(spec, container, settings)) return skip('already-sideloaded');
@@ -54,7 +54,7 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
   const refused =
     refuseCommand(existing, container) ?? (method === 'init-container' && !installed ? refuseTakenInstallName(spec) : undefined);
   if (refused) return refused;
-  const warnings = warningsFor(plan, settings);
+  const warnings = warningsFor(plan, settings, facts);
   const noCommand = warnings.find(({ code }) => code === 'no-command');
   if (noCommand && settings.missingCommand === 'refuse') return refuse('missing-command', noCommand.message);
   return {
@@ -78,7 +78,9 @@ function annotatedMethod(pod: Pod): Method | undefined | Refuse {
 
 function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method {
   if (settings.method !== 'auto') return settings.method;
-  const imageVolumes = facts.imageVolumes === 'kept' && facts.everyNodeMountsImages && settings.allowedMethods.includes('image-volume');
+  const { total, mountingImages } = facts.nodes ?? { total: 0, mountingImages: 0 };
+  const everyNode = total > 0 && mountingImages === total;
+  const imageVolumes = facts.imageVolumes === 'kept' && everyNode && settings.allowedMethods.includes('image-volume');
   return imageVolumes ? 'image-volume' : 'init-container';
 }
 
@@ -86,7 +88,13 @@ function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method
  * Refuses a method that the operator does not allow or that would come to nothing. What another driver put into a pod from a
  * trusted image may use any method that an image fills; only the node's own directory needs the operator's word.
  */
-function refuseMethod(method: Method, settings: SideloadSettings, facts: ClusterFacts, complete: boolean): Refuse | undefined {
+function refuseMethod(
+  method: Method,
+  settings: SideloadSettings,
+  facts: ClusterFacts,
+  existing: Existing,
+  complete: boolean,
+): Refuse | undefined {
   if (!settings.allowedMethods.includes(method) && (!complete || method === 'host-path')) {
     return refuse(
       'method-not-allowed',
@@ -96,10 +104,17 @@ function refuseMethod(method: Method, settings: SideloadSettings, facts: Cluster
   if (method === 'image-volume' && facts.imageVolumes === 'dropped') {
     return refuse(
       'image-volume-dropped',
-      `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), the pod would start without its supervisor: set annotation ${METHOD_ANNOTATION} to init-container`,
+      `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: ${withoutImageVolume(settings, existing)}`,
     );
   }
   return undefined;
+}
+
+/** What to do where image volumes are dropped. */
+function withoutImageVolume({ allowedMethods }: SideloadSettings, { method, volumeName }: Existing): string {
+  if (method) return `an init container has to fill volume ${quote(volumeName)} instead`;
+  if (allowedMethods.includes('init-container')) return `set annotation ${METHOD_ANNOTATION} to init-container`;
+  return 'the operator has to allow method init-container, or Kubernetes 1.35 is needed';
 }
 
 /** Whether command, mount, volume and what fills it are all there. */

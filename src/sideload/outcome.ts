@@ -42,6 +42,7 @@ export const REFUSALS = {
 export const WARNINGS = {
   'no-command': 'the image ENTRYPOINT does not run',
   'no-policy-source': 'the supervisor finds no policy',
+  'nodes-without-image-volumes': 'not every schedulable Linux node is known to mount image volumes',
   'read-only-root': 'the supervisor cannot write /etc/passwd and will exit',
   'hooks-outside': 'exec probes and lifecycle hooks run outside the supervisor',
   'containers-outside': 'other containers run outside the supervisor',

@@ -33,16 +33,23 @@ export interface SideloadSettings {
  * What is known of the cluster.
  *
  * Releases before 1.35 admit a pod with an image volume and drop the volume's source unless the ImageVolume gate is on
- * (KEP-4639): such a pod would start without its supervisor.
+ * (KEP-4639): such a pod would not start under its supervisor.
  */
 export interface ClusterFacts {
   /** What the API server does to an image volume. */
   readonly imageVolumes: 'kept' | 'dropped' | 'unknown';
   /** The API server's version, such as `v1.34.4`; empty when unknown. */
   readonly serverVersion: string;
-  /** Whether every schedulable Linux node is known to mount image volumes. */
-  readonly everyNodeMountsImages: boolean;
+  /** The nodes that a sandbox could run on; undefined when they cannot be listed. */
+  readonly nodes: NodeCount | undefined;
+}
+
+export interface NodeCount {
+  /** Schedulable Linux nodes. */
+  readonly total: number;
+  /** Those of them that are known to mount image volumes. */
+  readonly mountingImages: number;
 }
 
 /** No cluster was asked, as when the webhook runs on a developer's machine. */
-export const UNKNOWN_CLUSTER: ClusterFacts = { imageVolumes: 'unknown', serverVersion: '', everyNodeMountsImages: false };
+export const UNKNOWN_CLUSTER: ClusterFacts = { imageVolumes: 'unknown', serverVersion: '', nodes: undefined };

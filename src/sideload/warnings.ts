@@ -1,9 +1,9 @@
-import { ENV } from './contract.ts';
+import { ENV, METHOD_ANNOTATION } from './contract.ts';
 import { variableNames } from './environment.ts';
 import { enumerate, quote, type Warning } from './outcome.ts';
 import type { Plan } from './plan.ts';
 import type { Container } from './pod.ts';
-import type { SideloadSettings } from './settings.ts';
+import type { ClusterFacts, SideloadSettings } from './settings.ts';
 
 function hookNames(container: Container): string[] {
   const hooks = {
@@ -20,8 +20,8 @@ function hookNames(container: Container): string[] {
  * What the author of an admitted pod should know. `kubectl` prints it for bare pods; the owner of a Deployment never sees it.
  * A variable may come from envFrom, which an admission webhook cannot look into: then nothing is said.
  */
-export function warningsFor(plan: Plan, settings: SideloadSettings): Warning[] {
-  const { spec, container, existing } = plan;
+export function warningsFor(plan: Plan, settings: SideloadSettings, { nodes }: ClusterFacts): Warning[] {
+  const { spec, container, existing, method } = plan;
   const warnings: Warning[] = [];
   const name = quote(container.name ?? '');
   const variables = variableNames(plan, settings);
@@ -36,6 +36,12 @@ export function warningsFor(plan: Plan, settings: SideloadSettings): Warning[] {
     warnings.push({
       code: 'no-policy-source',
       message: `container ${name} has no policy source, the supervisor will exit: set ${ENV.sandboxId} and ${ENV.endpoint}, or ${ENV.policyRules} and ${ENV.policyData}`,
+    });
+  }
+  if (method === 'image-volume' && nodes && nodes.mountingImages < nodes.total) {
+    warnings.push({
+      code: 'nodes-without-image-volumes',
+      message: `only ${nodes.mountingImages} of ${nodes.total} schedulable Linux nodes are known to mount image volumes: choose such nodes, or set annotation ${METHOD_ANNOTATION} to init-container`,
     });
   }
   const hooks = hookNames(container);

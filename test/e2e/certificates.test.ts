@@ -16,6 +16,7 @@ import { makeAuthority } from '../../src/tls/issue.ts';
 import { certificatesOf } from '../../src/tls/trust.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
+import { kubeconfigOf } from './webhook.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
@@ -54,13 +55,6 @@ const setBundle = (entry: number, pem: string): Promise<string> =>
 
 const ACCOUNT = 'openshell-sideload';
 
-/** Access to the cluster as a service account. */
-async function kubeconfigOf(account: string): Promise<unknown> {
-  const config = JSON.parse(await kubectl('config', 'view', '--raw', '-o', 'json'));
-  config.users[0].user = { token: (await kubectl('create', 'token', account, ...NAMESPACE)).trim() };
-  return config;
-}
-
 /** A replica of the webhook, as a process of this machine with a service account's token. */
 interface Replica extends Process {
   readonly port: number;
@@ -72,7 +66,7 @@ interface Replica extends Process {
 let replicas: Replica[] = [];
 
 async function startReplica(flags: readonly string[] = [], account = ACCOUNT): Promise<Replica> {
-  writeFileSync(join(dir, `${account}.kubeconfig`), JSON.stringify(await kubeconfigOf(account)));
+  writeFileSync(join(dir, `${account}.kubeconfig`), await kubeconfigOf(cluster, account));
   const [port = 0, adminPort = 0] = await freePorts(2);
   const logFile = join(dir, `replica-${port}.log`);
   const ports = [`--port=${port}`, `--admin-port=${adminPort}`, '--bind-address=127.0.0.1', '--shutdown-delay=0'];
@@ -308,8 +302,8 @@ describe('running replicas', () => {
   it('are not ready any more when they are cut off and the others have gone on', async () => {
     await kubectl('create', 'serviceaccount', 'cut-off', ...NAMESPACE);
     const subject = '--serviceaccount=openshell-system:cut-off';
-    await kubectl('create', 'rolebinding', 'cut-off', '--role=openshell-sideload', subject, ...NAMESPACE);
-    await kubectl('create', 'clusterrolebinding', 'cut-off', '--clusterrole=openshell-sideload', subject);
+    await kubectl('create', 'rolebinding', 'cut-off', '--role=openshell-sideload-certificates', subject, ...NAMESPACE);
+    await kubectl('create', 'clusterrolebinding', 'cut-off', '--clusterrole=openshell-sideload-certificates', subject);
     const three = await startReplica(LIVES, 'cut-off');
     await allReady(three);
     await kubectl('delete', 'rolebinding', 'cut-off', ...NAMESPACE);
@@ -377,8 +371,8 @@ describe('a CA of seconds', () => {
 });
 
 describe('each right of the service account is needed', () => {
-  const role = ['role', 'openshell-sideload', ...NAMESPACE];
-  const clusterRole = ['clusterrole', 'openshell-sideload'];
+  const role = ['role', 'openshell-sideload-certificates', ...NAMESPACE];
+  const clusterRole = ['clusterrole', 'openshell-sideload-certificates'];
   const as = ['--as=system:serviceaccount:openshell-system:openshell-sideload'];
   const cases = [
     { of: role, verb: 'get', object: 'secret/openshell-sideload-ca', says: 'cannot read Secret openshell-system/openshell-sideload-ca' },

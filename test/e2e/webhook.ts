@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { CA_FILE, ensureLocalCertificates } from '../../src/tls/local.ts';
 import { namesOfService } from '../../src/tls/names.ts';
+import type { ControlPlane } from './cluster/control-plane.ts';
 import { type Process, start, waitFor } from './cluster/process.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -14,6 +15,7 @@ export async function startWebhook(
   dir: string,
   ports: { port: number; adminPort: number },
   flags: readonly string[] = [],
+  env: NodeJS.ProcessEnv = process.env,
 ): Promise<Process> {
   const tls = join(dir, 'tls');
   await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
@@ -30,6 +32,7 @@ export async function startWebhook(
       ...flags,
     ],
     join(dir, 'webhook.log'),
+    env,
   );
   const ready = (): Promise<boolean> =>
     fetch(`http://127.0.0.1:${ports.adminPort}/readyz`).then(
@@ -38,6 +41,13 @@ export async function startWebhook(
     );
   await waitFor('a ready webhook', 20, ready, [webhook]);
   return webhook;
+}
+
+/** Access to the cluster as a service account of the webhook's namespace, in the text of a kubeconfig. */
+export async function kubeconfigOf({ run }: ControlPlane, account = 'openshell-sideload'): Promise<string> {
+  const config = JSON.parse(await run(['config', 'view', '--raw', '-o', 'json']));
+  config.users[0].user = { token: (await run(['create', 'token', account, '-n', 'openshell-system'])).trim() };
+  return JSON.stringify(config);
 }
 
 /** Writes a kustomize overlay of manifests/base in which the API server calls a URL of this machine instead of the Service. */

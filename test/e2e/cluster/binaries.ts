@@ -11,6 +11,10 @@ const [KUBERNETES, ETCD, CONTAINERD, NETWORK] = ['kubernetes', 'etcd', 'containe
   string,
 ];
 
+/** Releases whose kube-apiserver the tests know; the last one is what all tests run on that name none. */
+export const RELEASES = ['1.30', '1.34', '1.35', '1.36'] as const;
+export type Release = (typeof RELEASES)[number];
+
 /** Paths of the programs that make a control plane. */
 export interface Binaries {
   readonly etcd: string;
@@ -48,12 +52,27 @@ export function findBinaries(): Binaries {
     if (missing.length > 0) throw new Error(`KUBEBUILDER_ASSETS=${assets} lacks ${missing.join(', ')}`);
     return found;
   }
-  const kubernetes = { packages: ['kube-apiserver', 'kubectl'].map((name) => `k8s.io/kubernetes/cmd/${name}`), ...versioned() };
+  const kubernetes = { packages: ['kube-apiserver', 'kubectl'].map((name) => `k8s.io/kubernetes/cmd/${name}`), ...versioned(KUBERNETES) };
   const folder = builtPrograms('control-plane', 'etcd, kube-apiserver and kubectl (some ten minutes)', [
     { module: ETCD, packages: ['go.etcd.io/etcd/server/v3'], output: 'etcd' },
     kubernetes,
   ]);
   return controlPlaneIn(folder);
+}
+
+/**
+ * Finds the kube-apiserver of a release: the newest beside the other programs, an older one in the cache, where it is built
+ * first from the Go modules that ./kubernetes-RELEASE/go.mod pins.
+ *
+ * @throws Error when it cannot be built
+ */
+export function findApiserver(release: Release): string {
+  if (release === RELEASES.at(-1)) return findBinaries().kubeApiserver;
+  const older = versioned(module(`kubernetes-${release}`));
+  const folder = builtPrograms(`kube-apiserver-${release}`, `kube-apiserver ${release} (some four minutes)`, [
+    { packages: ['k8s.io/kubernetes/cmd/kube-apiserver'], ...older },
+  ]);
+  return join(folder, 'kube-apiserver');
 }
 
 /**
@@ -66,7 +85,7 @@ export function findNodeBinaries(): NodeBinaries {
   const kubernetes = builtPrograms('node', 'kube-controller-manager, kube-scheduler and kubelet (some five minutes)', [
     {
       packages: ['kube-controller-manager', 'kube-scheduler', 'kubelet'].map((name) => `k8s.io/kubernetes/cmd/${name}`),
-      ...versioned(),
+      ...versioned(KUBERNETES),
     },
   ]);
   const containerd = builtPrograms('containerd', 'containerd (some two minutes)', [
@@ -91,12 +110,12 @@ export function findNodeBinaries(): NodeBinaries {
   };
 }
 
-/** The Kubernetes module, with the flags that make its programs tell their version instead of v0.0.0-master. */
-function versioned(): { module: string; ldflags: string } {
-  const version = /^\tk8s\.io\/kubernetes v(1\.(\d+)\.\d+)/m.exec(readFileSync(join(KUBERNETES, 'go.mod'), 'utf8'));
+/** A Kubernetes module, with the flags that make its programs tell their version instead of v0.0.0-master. */
+function versioned(folder: string): { module: string; ldflags: string } {
+  const version = /k8s\.io\/kubernetes v(1\.(\d+)\.\d+)/m.exec(readFileSync(join(folder, 'go.mod'), 'utf8'));
   const [, release = '', minor = ''] = version ?? [];
-  if (release === '') throw new Error(`${KUBERNETES}go.mod does not require k8s.io/kubernetes`);
+  if (release === '') throw new Error(`${folder}go.mod does not require k8s.io/kubernetes`);
   const stamp = { gitVersion: `v${release}`, gitMajor: '1', gitMinor: minor };
   const ldflags = Object.entries(stamp).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`);
-  return { module: KUBERNETES, ldflags: ldflags.join(' ') };
+  return { module: folder, ldflags: ldflags.join(' ') };
 }

@@ -2,13 +2,19 @@ import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findBinaries } from './binaries.ts';
+import { findApiserver, findBinaries, type Release } from './binaries.ts';
 import { freePorts, type Process, start, waitFor } from './process.ts';
 
 export interface KubectlResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** A kube-apiserver that differs from the newest with its defaults. */
+export interface Apiserver {
+  readonly release: Release;
+  readonly flags?: readonly string[];
 }
 
 /** A real etcd and kube-apiserver. */
@@ -28,8 +34,8 @@ export interface ControlPlane {
   readonly servingCertificate: string;
   /** Ends it as a crash would. */
   readonly stopApiserver: () => Promise<void>;
-  /** Starts it again, at the same port and with the same state, and waits until it is ready. */
-  readonly startApiserver: () => Promise<void>;
+  /** Starts it again, or another one, at the same port and with the same state, and waits until it is ready. */
+  readonly startApiserver: (other?: Apiserver) => Promise<void>;
   readonly stop: () => Promise<void>;
 }
 
@@ -41,7 +47,7 @@ export const KUBERNETES_CLUSTER_IP = '10.0.0.1';
  *
  * @param address where kube-apiserver listens and is advertised: one that pods reach, for a node
  */
-export async function startControlPlane(dir: string, address = '127.0.0.1'): Promise<ControlPlane> {
+export async function startControlPlane(dir: string, address = '127.0.0.1', first: Apiserver = { release: '1.36' }): Promise<ControlPlane> {
   const binaries = findBinaries();
   mkdirSync(dir, { recursive: true });
   const file = (name: string): string => join(dir, name);
@@ -94,11 +100,11 @@ export async function startControlPlane(dir: string, address = '127.0.0.1'): Pro
     // On SIGTERM it waits for those who watch, up to a minute.
     await apiserver?.stop('SIGKILL');
   };
-  const startApiserver = async (): Promise<void> => {
+  const startApiserver = async ({ release, flags = [] }: Apiserver = first): Promise<void> => {
     starts++;
     apiserver = start(
       'kube-apiserver',
-      binaries.kubeApiserver,
+      findApiserver(release),
       [
         `--etcd-servers=${clientUrl}`,
         `--secure-port=${port}`,
@@ -112,6 +118,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1'): Pro
         '--authorization-mode=RBAC',
         '--allow-privileged',
         ...(address === '127.0.0.1' ? [] : forPods),
+        ...flags,
       ],
       file(starts === 1 ? 'kube-apiserver.log' : `kube-apiserver-${starts}.log`),
     );

@@ -1,0 +1,119 @@
+/** What the cluster can do, asked again and again. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { ReadinessCheck } from '../admin.ts';
+import type { Metrics } from '../metrics.ts';
+import { type ClusterFacts, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
+import type { Cluster } from './client.ts';
+import { keepsByVersion, keepsImageVolumes, readServerVersion } from './image-volumes.ts';
+import { followNodes } from './nodes.ts';
+
+/** An upgraded API server, or one with other feature gates, is seen this much later. */
+const ASK_MS = 60_000;
+const RETRY_MS = 1_000;
+/** Nodes come and go in crowds: one line for a crowd. */
+const REPORT_DELAY_MS = 1_000;
+
+/** What is known of the cluster at this moment. */
+export interface ClusterView {
+  readonly facts: () => ClusterFacts;
+  /** Ready once the API server has answered: until then nobody knows what it does to image volumes. */
+  readonly readiness: () => ReadinessCheck;
+  readonly stop: () => void;
+}
+
+/** The view of a process that has no cluster, or was told not to ask. */
+export const NO_CLUSTER: ClusterView = {
+  facts: () => UNKNOWN_CLUSTER,
+  readiness: () => ({ name: 'cluster', ready: true, detail: 'not asked: image volumes are assumed to be kept' }),
+  stop: () => undefined,
+};
+
+/**
+ * Finds out what the cluster can do, and follows its changes until stopped. Never throws: what was last known stays while the
+ * API server is away.
+ *
+ * @param namespace the webhook's own
+ */
+export function followCluster(cluster: Cluster, namespace: string, log: Logger, metrics: Metrics): ClusterView {
+  let facts = UNKNOWN_CLUSTER;
+  let problem = 'the API server has not answered yet';
+  let byVersion = false;
+  let report: NodeJS.Timeout | undefined;
+  const ended = new AbortController();
+
+  const change = (next: ClusterFacts): void => {
+    facts = next;
+    metrics.cluster(facts);
+    report ??= setTimeout(() => {
+      report = undefined;
+      if (facts.imageVolumes === 'unknown') return;
+      const { nodes, ...apiServer } = facts;
+      log[facts.imageVolumes === 'kept' ? 'info' : 'warn']({ ...apiServer, ...nodes }, describe(facts, byVersion));
+    }, REPORT_DELAY_MS).unref();
+  };
+
+  const ask = async (): Promise<void> => {
+    const serverVersion = await readServerVersion(cluster);
+    const kept = await keepsImageVolumes(cluster, namespace);
+    if (kept === undefined && !byVersion)
+      log.warn({ namespace }, 'the API server does not let pod templates be tried: its version tells whether it keeps image volumes');
+    byVersion = kept === undefined;
+    const imageVolumes = (kept ?? keepsByVersion(serverVersion)) ? 'kept' : 'dropped';
+    if (imageVolumes !== facts.imageVolumes || serverVersion !== facts.serverVersion) change({ ...facts, imageVolumes, serverVersion });
+  };
+
+  const follow = async (): Promise<void> => {
+    let failures = 0;
+    while (!ended.signal.aborted) {
+      try {
+        await ask();
+        failures = 0;
+        problem = '';
+      } catch (error) {
+        failures++;
+        metrics.apiServerFailure();
+        const message = error instanceof Error ? error.message : String(error);
+        // Once for each cause, so that an outage does not fill the log.
+        if (message !== problem) log.warn({ problem: message }, 'the API server cannot be asked what it can do: what was last known holds');
+        problem = message;
+      }
+      const wait = failures === 0 ? ASK_MS : Math.min(RETRY_MS * 2 ** (failures - 1), ASK_MS);
+      await sleep(wait, undefined, { ref: false, signal: ended.signal }).catch(() => undefined);
+    }
+  };
+
+  const stopNodes = followNodes(
+    cluster,
+    (nodes) => change({ ...facts, nodes }),
+    (message) => {
+      metrics.apiServerFailure();
+      log.warn({ problem: message }, 'nodes cannot be followed');
+    },
+  );
+  void follow();
+  metrics.cluster(facts);
+
+  return {
+    facts: () => facts,
+    readiness: () => {
+      const ready = facts.imageVolumes !== 'unknown';
+      const detail = ready ? describe(facts, byVersion) : problem;
+      return { name: 'cluster', ready, detail: ready && problem ? `${detail} (${problem})` : detail };
+    },
+    stop: () => {
+      ended.abort();
+      clearTimeout(report);
+      stopNodes();
+    },
+  };
+}
+
+function describe({ imageVolumes, serverVersion, nodes }: ClusterFacts, byVersion: boolean): string {
+  const does = imageVolumes === 'kept' ? 'keeps image volumes' : 'drops image volumes, pods that use them are refused';
+  const server = `API server ${serverVersion} ${does}${byVersion ? ' (concluded from its version)' : ''}`;
+  return nodes
+    ? `${server}; ${nodes.mountingImages} of ${nodes.total} schedulable Linux nodes are known to mount them`
+    : `${server}; nodes are not known`;
+}

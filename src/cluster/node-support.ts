@@ -1,0 +1,30 @@
+/** Which nodes a sandbox could run on, and which of them are known to mount image volumes. */
+
+import type { V1Node } from '@kubernetes/client-node';
+
+/** From this release on a kubelet mounts image volumes by default; before, its own feature gate decides, which nobody can ask for (KEP-4639). */
+const KUBELET = [1, 35];
+/** The first releases of the runtimes whose image volumes work. */
+const RUNTIMES = new Map([
+  ['containerd', [2, 1]],
+  ['cri-o', [1, 33]],
+]);
+
+/** @param version such as `v1.35.0-eks-1`, `2.1.4`; what is no version is older than any */
+function isAtLeast(version: string, [major = 0, minor = 0]: readonly number[]): boolean {
+  const [, ofMajor, ofMinor] = (/^v?(\d+)\.(\d+)/.exec(version) ?? []).map(Number);
+  if (ofMajor === undefined || ofMinor === undefined) return false;
+  return ofMajor > major || (ofMajor === major && ofMinor >= minor);
+}
+
+/** Whether a Linux pod without tolerations or node names could be scheduled there. Taints are not looked at: a pod may tolerate them. */
+export function isSchedulableLinux({ spec, status }: V1Node): boolean {
+  return !spec?.unschedulable && status?.nodeInfo?.operatingSystem !== 'windows';
+}
+
+/** Whether kubelet and container runtime are both known to mount image volumes. */
+export function mountsImageVolumes({ status }: V1Node): boolean {
+  const { kubeletVersion = '', containerRuntimeVersion = '' } = status?.nodeInfo ?? {};
+  const [runtime = '', version = ''] = containerRuntimeVersion.split('://');
+  return isAtLeast(kubeletVersion, KUBELET) && isAtLeast(version, RUNTIMES.get(runtime) ?? [Infinity]);
+}
