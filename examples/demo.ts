@@ -63,10 +63,10 @@ function diff(before: unknown, after: unknown): string {
 }
 
 function show(file: string, pod: object, response: ReviewResponse['response']): void {
-  const { reason, method, container } = response.auditAnnotations;
+  const { reason, skipped, method, container } = response.auditAnnotations;
   const verdict = !response.allowed ? paint('red', 'refused') : response.patch ? paint('green', 'injected') : paint('yellow', 'left alone');
   const how = method ? `, method ${method}, container ${container}` : '';
-  const line = `${paint('bold', file)}: ${verdict} (reason ${reason}${how})`;
+  const line = `${paint('bold', file)}: ${verdict} (reason ${reason ?? skipped}${how})`;
   console.log(`${line}\n${'-'.repeat(stripVTControlCharacters(line).length)}`);
   if (response.status) console.log(`  ${response.status.code} ${response.status.reason}: ${response.status.message}`);
   for (const warning of response.warnings ?? []) console.log(`  ${paint('yellow', 'Warning:')} ${warning}`);

@@ -57,7 +57,7 @@ describe('encoding an outcome', () => {
     expect(encodeReview('u-7', skip('opted-out'))).toEqual({
       apiVersion: 'admission.k8s.io/v1',
       kind: 'AdmissionReview',
-      response: { uid: 'u-7', allowed: true, auditAnnotations: { reason: 'opted-out' } },
+      response: { uid: 'u-7', allowed: true, auditAnnotations: { skipped: 'opted-out' } },
     });
   });
 

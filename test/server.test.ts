@@ -136,7 +136,7 @@ describe('the webhook over TLS', () => {
 
   it('leaves alone what is not the creation of a pod', async () => {
     const { response } = await post(running.port, review(sandbox(), { operation: 'UPDATE' }));
-    expect(response).toEqual({ uid: 'u-1', allowed: true, auditAnnotations: { reason: 'not-a-pod-creation' } });
+    expect(response).toEqual({ uid: 'u-1', allowed: true, auditAnnotations: { skipped: 'not-a-pod-creation' } });
   });
 
   it('keeps a member named __proto__ a member like any other', async () => {

@@ -100,7 +100,8 @@ function encodePatch(operations: readonly Operation[]): string {
 export function encodeReview(uid: string, outcome: Outcome): ReviewResponse {
   switch (outcome.verdict) {
     case 'skip':
-      return respond(uid, true, { auditAnnotations: { reason: outcome.reason } });
+      // Another key: a pod may be asked about twice, and the API server complains of an annotation that changes.
+      return respond(uid, true, { auditAnnotations: { skipped: outcome.reason } });
     case 'refuse': {
       const { code } = REFUSALS[outcome.reason];
       const status = { status: 'Failure', code, reason: code === 403 ? 'Forbidden' : 'Invalid', message: outcome.message } as const;

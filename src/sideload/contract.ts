@@ -30,8 +30,18 @@ export const SANDBOX_ID_LABEL = 'openshell.ai/sandbox-id';
 /** Pod annotation that overrides the operator's method: one of METHODS. */
 export const METHOD_ANNOTATION = 'openshell.ai/sideload-method';
 
-/** Pod annotation that names the container to put under the supervisor. Without it: `agent`, else the first container. */
+/**
+ * Pod annotation that names the container to put under the supervisor. Without it: `agent`, else what Kubernetes' own
+ * annotation for the default container names, else the first container.
+ */
 export const CONTAINER_ANNOTATION = 'openshell.ai/sandbox-container';
+
+/**
+ * Kubernetes' annotation for the container that kubectl means where none is named. Injectors that put their container first
+ * set it to what was the first one (Istio's sidecar injector does), so that others still find it.
+ * Source: kubernetes.io/docs/reference/labels-annotations-taints.
+ */
+export const DEFAULT_CONTAINER_ANNOTATION = 'kubectl.kubernetes.io/default-container';
 
 // ---- what the webhook writes ------------------------------------------------------------------------------------------
 

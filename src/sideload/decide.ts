@@ -1,9 +1,9 @@
 /** pod + settings + cluster facts -> outcome. No I/O, no clock, and the pod is not changed. */
 
-import { METHOD_ANNOTATION, METHODS, type Method } from './contract.ts';
 import { asksForSidecars } from './environment.ts';
 import { type Existing, findExisting, findInstaller, isHalfThere, refuseTakenInstallName } from './existing.ts';
 import { identityOf } from './identity.ts';
+import { annotatedMethod, operatorMethod, refuseMethod } from './method.ts';
 import { type Outcome, quote, type Refuse, refuse, skip } from './outcome.ts';
 import { patchFor } from './patch.ts';
 import type { Plan } from './plan.ts';
@@ -65,56 +65,6 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
     operations: patchFor(plan, settings),
     warnings,
   };
-}
-
-function annotatedMethod(pod: Pod): Method | undefined | Refuse {
-  const value = pod.metadata?.annotations?.[METHOD_ANNOTATION];
-  if (value === undefined) return undefined;
-  return (
-    METHODS.find((method) => method === value) ??
-    refuse('unknown-method', `annotation ${METHOD_ANNOTATION} is ${quote(value)}: set it to ${METHODS.join(', ')}, or remove it`)
-  );
-}
-
-function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method {
-  if (settings.method !== 'auto') return settings.method;
-  const { total, mountingImages } = facts.nodes ?? { total: 0, mountingImages: 0 };
-  const everyNode = total > 0 && mountingImages === total;
-  const imageVolumes = facts.imageVolumes === 'kept' && everyNode && settings.allowedMethods.includes('image-volume');
-  return imageVolumes ? 'image-volume' : 'init-container';
-}
-
-/**
- * Refuses a method that the operator does not allow or that would come to nothing. What another driver put into a pod from a
- * trusted image may use any method that an image fills; only the node's own directory needs the operator's word.
- */
-function refuseMethod(
-  method: Method,
-  settings: SideloadSettings,
-  facts: ClusterFacts,
-  existing: Existing,
-  complete: boolean,
-): Refuse | undefined {
-  if (!settings.allowedMethods.includes(method) && (!complete || method === 'host-path')) {
-    return refuse(
-      'method-not-allowed',
-      `sideload method ${method} is not allowed here: set annotation ${METHOD_ANNOTATION} to ${settings.allowedMethods.join(' or ')}`,
-    );
-  }
-  if (method === 'image-volume' && facts.imageVolumes === 'dropped') {
-    return refuse(
-      'image-volume-dropped',
-      `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: ${withoutImageVolume(settings, existing)}`,
-    );
-  }
-  return undefined;
-}
-
-/** What to do where image volumes are dropped. */
-function withoutImageVolume({ allowedMethods }: SideloadSettings, { method, volumeName }: Existing): string {
-  if (method) return `an init container has to fill volume ${quote(volumeName)} instead`;
-  if (allowedMethods.includes('init-container')) return `set annotation ${METHOD_ANNOTATION} to init-container`;
-  return 'the operator has to allow method init-container, or Kubernetes 1.35 is needed';
 }
 
 /** Whether command, mount, volume and what fills it are all there. */

@@ -54,7 +54,8 @@ function mountOperations({ container, existing }: Plan, path: string): Operation
  * that start with a dash for its own options. A container that ran nothing of its own gets no args: the supervisor then runs
  * OPENSHELL_MAIN_PROCESS_SPEC or its default shell (crates/openshell-sandbox/src/main.rs).
  */
-function commandOperations({ container, method, existing }: Plan, path: string, settings: SideloadSettings): Operation[] {
+function commandOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
+  const { container, method, existing } = plan;
   const binary = supervisorBinary(method, settings.layout);
   // With the volume, its layout was chosen; without it, the one that is added has the operator's.
   const isRight = existing.method === undefined ? container.command?.[0] === binary : startsRightBinary(container, method);
@@ -62,10 +63,22 @@ function commandOperations({ container, method, existing }: Plan, path: string, 
   // A kubelet expands $(NAME) in a command, and nowhere in workingDir.
   const workdir = (container.workingDir || settings.workdir).replaceAll('$(', '$$$$(');
   const command = set(path, 'command', [binary, '--workdir', workdir]);
-  const words = [...(container.command ?? []), ...(container.args ?? [])];
+  const words = withoutSupervisor([...(container.command ?? []), ...(container.args ?? [])], plan);
   // Args with no command of their own are ours, from before another webhook took the command away: `decide` refuses all others.
   if (words.length === 0 || !container.command?.length) return [command];
   return [command, set(path, 'args', ['--', ...words])];
+}
+
+/**
+ * What another webhook has wrapped after us: its wrapper starts our supervisor, which starts the program. The supervisor that is
+ * put in front starts the wrapper; the one behind it goes, since it could not start inside the sandbox.
+ */
+function withoutSupervisor(words: readonly string[], { existing, method }: Plan): readonly string[] {
+  if (existing.method === undefined) return words;
+  const at = words.findIndex(
+    (word, index) => startsRightBinary({ command: [word] }, method) && words[index + 1] === '--workdir' && words[index + 3] === '--',
+  );
+  return at === -1 ? words : words.toSpliced(at, 4);
 }
 
 function annotationOperations({ pod, method }: Plan): Operation[] {

@@ -2,6 +2,7 @@
 
 import {
   CONTAINER_ANNOTATION,
+  DEFAULT_CONTAINER_ANNOTATION,
   DEFAULT_SANDBOX_CONTAINER,
   LAYOUTS,
   MANAGED_BY_LABEL,
@@ -63,15 +64,17 @@ function bearsSupervisor(container: Container): boolean {
  * Chooses the container that goes under the supervisor, by index.
  *
  * The annotation decides; else the name `agent`; else the first, as OpenShell's Kubernetes driver chooses. Before the first
- * comes one that bears the supervisor already, so that another webhook which puts its sidecar first cannot move the choice
- * between two invocations.
+ * come one that bears the supervisor already, so that another webhook which puts its sidecar first cannot move the choice
+ * between two invocations, and the pod's default container, so that it cannot before the first one.
  */
 export function chooseContainer(pod: Pod, containers: readonly Container[]): number | Refuse {
   if (containers.length === 0)
     return refuse('no-containers', 'spec.containers is empty: a sandbox needs a container to run under the supervisor');
-  const wanted = pod.metadata?.annotations?.[CONTAINER_ANNOTATION];
+  const named = (name: string | undefined): number => containers.findIndex((container) => container.name === name);
+  const annotations = pod.metadata?.annotations;
+  const wanted = annotations?.[CONTAINER_ANNOTATION];
   if (wanted !== undefined) {
-    const index = containers.findIndex((container) => container.name === wanted);
+    const index = named(wanted);
     if (index !== -1) return index;
     const names = containers.map((container) => container.name ?? '');
     return refuse(
@@ -79,6 +82,10 @@ export function chooseContainer(pod: Pod, containers: readonly Container[]): num
       `annotation ${CONTAINER_ANNOTATION} is ${quote(wanted)}, which spec.containers does not have: name one of ${enumerate(names)}`,
     );
   }
-  const named = containers.findIndex((container) => container.name === DEFAULT_SANDBOX_CONTAINER);
-  return named !== -1 ? named : Math.max(0, containers.findIndex(bearsSupervisor));
+  const candidates = [
+    named(DEFAULT_SANDBOX_CONTAINER),
+    containers.findIndex(bearsSupervisor),
+    named(annotations?.[DEFAULT_CONTAINER_ANNOTATION]),
+  ];
+  return candidates.find((index) => index !== -1) ?? 0;
 }

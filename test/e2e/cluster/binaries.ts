@@ -22,10 +22,14 @@ export interface Binaries {
   readonly kubectl: string;
 }
 
-/** Paths of the programs that make a node, with the two parts of the control plane that only a node needs. */
-export interface NodeBinaries {
+/** Paths of the parts of a control plane that make pods of workloads and give them nodes. */
+export interface Controllers {
   readonly controllerManager: string;
   readonly scheduler: string;
+}
+
+/** Paths of the programs that make a node. */
+export interface NodeBinaries {
   readonly kubelet: string;
   /** Its shim lies beside it, where containerd looks for it. */
   readonly containerd: string;
@@ -76,17 +80,28 @@ export function findApiserver(release: Release): string {
 }
 
 /**
+ * Finds the controllers' programs in the cache outside the work tree, where they are built first from the Go modules that
+ * ./kubernetes/go.mod pins.
+ *
+ * @throws Error when they cannot be built
+ */
+export function findControllers(): Controllers {
+  const packages = ['kube-controller-manager', 'kube-scheduler'].map((name) => `k8s.io/kubernetes/cmd/${name}`);
+  const folder = builtPrograms('controllers', 'kube-controller-manager and kube-scheduler (some three minutes)', [
+    { packages, ...versioned(KUBERNETES) },
+  ]);
+  return { controllerManager: join(folder, 'kube-controller-manager'), scheduler: join(folder, 'kube-scheduler') };
+}
+
+/**
  * Finds the node's programs in the cache outside the work tree, where they are built first from the Go modules that
  * ./kubernetes/go.mod, ./containerd/go.mod and ./network/go.mod pin. No binary releases of them are looked for.
  *
  * @throws Error when they cannot be built
  */
 export function findNodeBinaries(): NodeBinaries {
-  const kubernetes = builtPrograms('node', 'kube-controller-manager, kube-scheduler and kubelet (some five minutes)', [
-    {
-      packages: ['kube-controller-manager', 'kube-scheduler', 'kubelet'].map((name) => `k8s.io/kubernetes/cmd/${name}`),
-      ...versioned(KUBERNETES),
-    },
+  const kubernetes = builtPrograms('kubelet', 'kubelet (some two minutes)', [
+    { packages: ['k8s.io/kubernetes/cmd/kubelet'], ...versioned(KUBERNETES) },
   ]);
   const containerd = builtPrograms('containerd', 'containerd (some two minutes)', [
     {
@@ -101,8 +116,6 @@ export function findNodeBinaries(): NodeBinaries {
     },
   ]);
   return {
-    controllerManager: join(kubernetes, 'kube-controller-manager'),
-    scheduler: join(kubernetes, 'kube-scheduler'),
     kubelet: join(kubernetes, 'kubelet'),
     containerd: join(containerd, 'containerd'),
     ctr: join(containerd, 'ctr'),

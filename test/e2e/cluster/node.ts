@@ -1,8 +1,9 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { findNodeBinaries, type NodeBinaries } from './binaries.ts';
+import { findControllers, findNodeBinaries, type NodeBinaries } from './binaries.ts';
 import { startContainerd } from './containerd.ts';
 import { type ControlPlane, KUBERNETES_CLUSTER_IP, startControlPlane } from './control-plane.ts';
+import { startControllerManager, startScheduler } from './controllers.ts';
 import { type Machine, startMachine } from './machine.ts';
 import { type Process, waitFor } from './process.ts';
 
@@ -44,11 +45,16 @@ export async function startCluster(dir: string, images: readonly string[]): Prom
   };
   try {
     const binaries = findNodeBinaries();
+    const { controllerManager, scheduler } = findControllers();
     controlPlane = await startControlPlane(dir, machine.hostAddress);
     routeApiserver(controlPlane, machine);
     const { importImage, process: containerd, socket } = await startContainerd(nodeDir, machine, binaries);
     images.forEach(importImage);
-    const controllers = startControllers(nodeDir, controlPlane, machine, binaries);
+    // They could run beside kube-apiserver as well; in the machine they end with it.
+    const controllers = [
+      startControllerManager(controllerManager, controlPlane, nodeDir, machine.start),
+      startScheduler(scheduler, controlPlane, nodeDir, machine.start),
+    ];
     const kubelet = startKubelet(nodeDir, controlPlane, machine, socket, binaries);
     const { kubectl } = controlPlane;
     await waitFor('a node ready for pods', 60, () => isReady(kubectl), [containerd, ...controllers, kubelet]);
@@ -57,20 +63,6 @@ export async function startCluster(dir: string, images: readonly string[]): Prom
     await stop();
     throw error;
   }
-}
-
-/** They could run beside kube-apiserver as well; in the machine they end with it. */
-function startControllers(dir: string, controlPlane: ControlPlane, machine: Machine, binaries: NodeBinaries): Process[] {
-  const common = [`--kubeconfig=${controlPlane.kubeconfig}`, '--leader-elect=false', '--secure-port=0'];
-  const signing = [
-    `--service-account-private-key-file=${controlPlane.serviceAccountKey}`,
-    // What becomes of it: the ConfigMap kube-root-ca.crt, which is mounted into every pod.
-    `--root-ca-file=${controlPlane.servingCertificate}`,
-  ];
-  return [
-    machine.start('kube-controller-manager', binaries.controllerManager, [...common, ...signing], join(dir, 'kube-controller-manager.log')),
-    machine.start('kube-scheduler', binaries.scheduler, common, join(dir, 'kube-scheduler.log')),
-  ];
 }
 
 function startKubelet(dir: string, controlPlane: ControlPlane, machine: Machine, socket: string, binaries: NodeBinaries): Process {

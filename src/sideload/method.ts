@@ -1,0 +1,59 @@
+/** By which method the supervisor gets into a pod, and whether that may be. */
+
+import { METHOD_ANNOTATION, METHODS, type Method } from './contract.ts';
+import type { Existing } from './existing.ts';
+import { quote, type Refuse, refuse } from './outcome.ts';
+import type { Pod } from './pod.ts';
+import type { ClusterFacts, SideloadSettings } from './settings.ts';
+
+/** The method that the pod's annotation names, undefined where it names none, or a refusal where it names no method. */
+export function annotatedMethod(pod: Pod): Method | undefined | Refuse {
+  const value = pod.metadata?.annotations?.[METHOD_ANNOTATION];
+  if (value === undefined) return undefined;
+  return (
+    METHODS.find((method) => method === value) ??
+    refuse('unknown-method', `annotation ${METHOD_ANNOTATION} is ${quote(value)}: set it to ${METHODS.join(', ')}, or remove it`)
+  );
+}
+
+/** The method of a pod that names none. */
+export function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method {
+  if (settings.method !== 'auto') return settings.method;
+  const { total, mountingImages } = facts.nodes ?? { total: 0, mountingImages: 0 };
+  const everyNode = total > 0 && mountingImages === total;
+  const imageVolumes = facts.imageVolumes === 'kept' && everyNode && settings.allowedMethods.includes('image-volume');
+  return imageVolumes ? 'image-volume' : 'init-container';
+}
+
+/**
+ * Refuses a method that the operator does not allow or that would come to nothing. What another driver put into a pod from a
+ * trusted image may use any method that an image fills; only the node's own directory needs the operator's word.
+ */
+export function refuseMethod(
+  method: Method,
+  settings: SideloadSettings,
+  facts: ClusterFacts,
+  existing: Existing,
+  complete: boolean,
+): Refuse | undefined {
+  if (!settings.allowedMethods.includes(method) && (!complete || method === 'host-path')) {
+    return refuse(
+      'method-not-allowed',
+      `sideload method ${method} is not allowed here: set annotation ${METHOD_ANNOTATION} to ${settings.allowedMethods.join(' or ')}`,
+    );
+  }
+  if (method === 'image-volume' && facts.imageVolumes === 'dropped') {
+    return refuse(
+      'image-volume-dropped',
+      `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: ${withoutImageVolume(settings, existing)}`,
+    );
+  }
+  return undefined;
+}
+
+/** What to do where image volumes are dropped. */
+function withoutImageVolume({ allowedMethods }: SideloadSettings, { method, volumeName }: Existing): string {
+  if (method) return `an init container has to fill volume ${quote(volumeName)} instead`;
+  if (allowedMethods.includes('init-container')) return `set annotation ${METHOD_ANNOTATION} to init-container`;
+  return 'the operator has to allow method init-container, or Kubernetes 1.35 is needed';
+}
