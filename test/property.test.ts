@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../src/config.ts';
-import { supervisorBinary } from '../src/sideload/contract.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { PINNED_VARIABLES } from '../src/sideload/environment.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
+import { expectSideloaded } from './invariants.ts';
 
 /** A member that is absent, null, or generated. */
 function maybe<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null | undefined> {
@@ -87,45 +87,6 @@ const settings = readConfig(
   ['--allowed-sideload-methods=image-volume,init-container,host-path', '--supervisor-env=OPERATOR=1'],
   {},
 ).sideload;
-const OURS = [...PINNED_VARIABLES, 'OPERATOR'];
-const NEEDED = ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE', 'SYSLOG'];
-const bare = (capabilityName: string): string => capabilityName.toUpperCase().replace(/^CAP_/, '');
-const upper = (capabilityName: string): string => capabilityName.toUpperCase();
-
-/** Takes out what the contract names: what is left has to be what was there. */
-function withoutSideload(pod: Pod, index: number): unknown {
-  const copy = JSON.parse(JSON.stringify(pod));
-  delete copy.metadata.annotations?.['openshell.ai/sideloaded'];
-  const list = <T>(value: T[] | null | undefined, keep: (element: T) => boolean): T[] => (value ?? []).filter(keep);
-  const unnamed = (element: { name: string }): boolean => !element.name.startsWith('openshell-supervisor-');
-  copy.spec.volumes = list(copy.spec.volumes, unnamed);
-  copy.spec.initContainers = list(copy.spec.initContainers, unnamed);
-  const chosen = copy.spec.containers[index];
-  for (const member of ['command', 'args']) delete chosen[member];
-  chosen.env = list(chosen.env, (element: { name: string }) => !OURS.includes(element.name));
-  chosen.volumeMounts = list(chosen.volumeMounts, unnamed);
-  const context = chosen.securityContext ?? {};
-  const profile = context.appArmorProfile;
-  const capabilities = context.capabilities ?? {};
-  chosen.securityContext = {
-    ...context,
-    runAsUser: null,
-    runAsNonRoot: null,
-    privileged: context.privileged ?? null,
-    runAsGroup: context.runAsGroup ?? null,
-    appArmorProfile: profile?.type === 'Unconfined' ? null : (profile ?? null),
-    capabilities: {
-      add: list(
-        capabilities.add,
-        (element: string) =>
-          ![...NEEDED, 'SETUID', 'SETGID', 'DAC_READ_SEARCH', 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'].includes(bare(element)),
-      ),
-      drop: list(capabilities.drop, (element: string) => ['ALL', 'NET_RAW', 'MKNOD'].includes(bare(element))),
-    },
-  };
-  copy.metadata.annotations = { ...copy.metadata.annotations };
-  return copy;
-}
 
 describe('any pod that is injected', () => {
   it('has one volume, one mount, the right command, keeps all the rest, and is injected only once', () => {
@@ -144,36 +105,7 @@ describe('any pod that is injected', () => {
         // As the API server gets it: undefined members are absent.
         const original = JSON.parse(before) as Pod;
         const after = jsonPatch.applyPatch(JSON.parse(before), outcome.operations as Operation[], true).newDocument as Pod;
-        const index = original.spec?.containers?.findIndex((candidate) => candidate.name === outcome.container) ?? -1;
-        const [was, is] = [original.spec?.containers?.[index], after.spec?.containers?.[index]];
-
-        expect(after.spec?.volumes?.filter((volume) => volume.name === 'openshell-supervisor-bin')).toHaveLength(1);
-        expect(is?.volumeMounts?.filter((mount) => mount.name === 'openshell-supervisor-bin')).toEqual([
-          { name: 'openshell-supervisor-bin', mountPath: '/opt/openshell/bin', readOnly: true },
-        ]);
-        expect(after.spec?.initContainers?.at(-1)?.name === 'openshell-supervisor-install').toBe(outcome.method === 'init-container');
-        expect(is?.command).toEqual([supervisorBinary(outcome.method, 'scratch'), '--workdir', was?.workingDir || '/sandbox']);
-        const command = [...(was?.command ?? []), ...(was?.args ?? [])];
-        expect(is?.args ?? []).toEqual(command.length === 0 ? (was?.args ?? []) : ['--', ...command]);
-        expect(is?.securityContext?.runAsUser).toBe(0);
-        expect(is?.securityContext?.runAsNonRoot ?? after.spec?.securityContext?.runAsNonRoot ?? false).toBe(false);
-        for (const identity of PINNED_VARIABLES) {
-          const values = is?.env?.filter((entry) => entry.name === identity).map((entry) => entry.value) ?? [];
-          expect(values.length).toBeGreaterThan(0);
-          for (const value of values) expect(value).toMatch(/ID$/.test(identity) ? /^[1-9]\d*$/ : /^$/);
-        }
-        if (!is?.securityContext?.privileged) {
-          const { add, drop } = is?.securityContext?.capabilities ?? {};
-          const added = (add ?? []).map(upper);
-          const dropped = (drop ?? []).map(bare);
-          for (const needed of NEEDED)
-            expect([(added.includes('ALL') && !dropped.includes('ALL')) || added.includes(needed), dropped.includes(needed)]).toEqual([
-              true,
-              false,
-            ]);
-          expect(withoutSideload(after, index)).toEqual(withoutSideload(original, index));
-        }
-        expect(decide(after, settings, UNKNOWN_CLUSTER)).toEqual({ verdict: 'skip', reason: 'already-sideloaded' });
+        expectSideloaded(original, after, outcome, settings);
       }),
       { numRuns: 3000 },
     );

@@ -1,5 +1,5 @@
 import type { RefuseReason } from '../src/sideload/outcome.ts';
-import type { Container, Pod, Volume } from '../src/sideload/pod.ts';
+import type { Container, Pod, PodSpec, Volume } from '../src/sideload/pod.ts';
 import type { ClusterFacts } from '../src/sideload/settings.ts';
 import { agent, EMPTY_DIR, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
 
@@ -142,6 +142,14 @@ export const REFUSED_PODS: readonly Refusal[] = [
     why: 'a Windows pod by node selector',
     reason: 'windows-pod',
     pod: sandbox({ spec: { nodeSelector: { 'kubernetes.io/os': 'windows' } } }),
+    says: 'on Linux',
+  },
+  {
+    why: 'a container that is a process of a Windows host',
+    reason: 'windows-pod',
+    pod: sandbox({
+      spec: { hostNetwork: true, containers: [agent({ securityContext: { windowsOptions: { hostProcess: true } } })] } as Partial<PodSpec>,
+    }),
     says: 'on Linux',
   },
   { why: 'no containers', reason: 'no-containers', pod: sandbox({ spec: { containers: null } }), says: 'spec.containers is empty' },

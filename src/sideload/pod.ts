@@ -5,7 +5,10 @@
 
 import { anything, boolean, integer, list, object, type Passing, string, stringMap } from './shape.ts';
 
+const windowsOptions = object({ hostProcess: boolean });
+
 const securityContext = object({
+  windowsOptions,
   runAsUser: integer,
   runAsGroup: integer,
   runAsNonRoot: boolean,
@@ -52,7 +55,13 @@ export const podShape = object({
     os: object({ name: string }),
     nodeSelector: stringMap,
     hostUsers: boolean,
-    securityContext: object({ runAsUser: integer, runAsGroup: integer, runAsNonRoot: boolean, appArmorProfile: object({}) }),
+    securityContext: object({
+      runAsUser: integer,
+      runAsGroup: integer,
+      runAsNonRoot: boolean,
+      appArmorProfile: object({}),
+      windowsOptions,
+    }),
     volumes: list(volume),
     initContainers: list(container),
     containers: list(container),

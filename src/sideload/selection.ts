@@ -36,7 +36,9 @@ export function passOver(pod: Pod): Skip | Refuse | undefined {
 
 /** The supervisor is a Linux binary. */
 export function refuseWindows(spec: PodSpec): Refuse | undefined {
-  if (spec.os?.name !== 'windows' && spec.nodeSelector?.['kubernetes.io/os'] !== 'windows') return undefined;
+  const contexts = [spec, ...(spec.initContainers ?? []), ...(spec.containers ?? [])].map(({ securityContext }) => securityContext);
+  const isHostProcess = contexts.some((context) => context?.windowsOptions?.hostProcess);
+  if (spec.os?.name !== 'windows' && spec.nodeSelector?.['kubernetes.io/os'] !== 'windows' && !isHostProcess) return undefined;
   return refuse(
     'windows-pod',
     `the pod is for Windows, the OpenShell supervisor runs on Linux only: set label ${SANDBOX_LABEL} to "false" or schedule the pod on Linux`,
