@@ -7,19 +7,18 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stripVTControlCharacters, styleText } from 'node:util';
-import { createTwoFilesPatch } from 'diff';
+import { stripVTControlCharacters } from 'node:util';
 import jsonPatch from 'fast-json-patch';
 import { pino } from 'pino';
 import { parse, stringify } from 'yaml';
 import type { ReviewResponse } from '../src/admission/review.ts';
+import { paint, unifiedDiff } from '../src/cli/diff.ts';
 import { readConfig } from '../src/config.ts';
 import { serve } from '../src/serve.ts';
 import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
 import { namesOfService } from '../src/tls/names.ts';
 
 const folder = new URL('./', import.meta.url);
-const paint = (style: Parameters<typeof styleText>[0], text: string): string => styleText(style, text, { stream: process.stdout });
 
 /** Sends one pod's creation and returns the webhook's answer. */
 function send(port: number, ca: Buffer, pod: unknown): Promise<ReviewResponse['response']> {
@@ -55,11 +54,7 @@ function send(port: number, ca: Buffer, pod: unknown): Promise<ReviewResponse['r
 /** The difference between two pods, as a unified diff of their YAML. */
 function diff(before: unknown, after: unknown): string {
   const yaml = (pod: unknown): string => stringify(pod, { lineWidth: 0, aliasDuplicateObjects: false });
-  const [, , , ...lines] = createTwoFilesPatch('before', 'after', yaml(before), yaml(after), undefined, undefined, { context: 2 })
-    .trimEnd()
-    .split('\n');
-  const styles: Record<string, Parameters<typeof styleText>[0]> = { '+': 'green', '-': 'red', '@': 'cyan' };
-  return lines.map((line) => `  ${styles[line[0] ?? ''] ? paint(styles[line[0] ?? ''] ?? 'reset', line) : line}`).join('\n');
+  return unifiedDiff(yaml(before), yaml(after)).trimEnd().replaceAll(/^/gm, '  ');
 }
 
 function show(file: string, pod: object, response: ReviewResponse['response']): void {

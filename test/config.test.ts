@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { helpText } from '../src/cli/help.ts';
 import { ConfigError, readConfig } from '../src/config.ts';
-import { helpText } from '../src/help.ts';
 import { OPTIONS } from '../src/options.ts';
 
 function problemsOf(args: readonly string[], env: Record<string, string> = {}): readonly string[] {
@@ -163,8 +163,8 @@ describe('every option', () => {
   const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
 
   it.each(Object.entries(OPTIONS))('--%s stands in --help and in the README, with its variable and default', (name, option) => {
-    expect(helpText()).toContain(`--${name} `);
-    expect(helpText()).toContain(`environment: ${option.variable}\n`);
+    expect(helpText([])).toContain(`--${name} `);
+    expect(helpText([])).toContain(`environment: ${option.variable}\n`);
     const row = readme.split('\n').find((line) => line.startsWith(`| \`--${name}\``));
     expect(row).toContain(`\`${option.variable}\``);
     expect(row).toContain(option.default === '' ? 'empty' : `\`${option.default}\``);

@@ -55,7 +55,7 @@ describe('the command', () => {
       code: 2,
       stdout: '',
       stderr: [
-        'openshell-sideload: 3 settings are wrong:',
+        'openshell-sideload: 3 problems:',
         '  unexpected argument "now": see --help',
         '  --port "x": expected a port, or 0 for any free one, 0 to 65535',
         '  --log-level "loud" (from OPENSHELL_LOG_LEVEL): expected debug, info, warn, error',

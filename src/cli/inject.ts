@@ -1,0 +1,172 @@
+/** `openshell-sideload inject`: what the webhook would do to manifests, without a cluster. */
+
+import jsonPatch, { type Operation } from 'fast-json-patch';
+import { stringify } from 'yaml';
+import { ConfigError } from '../config.ts';
+import { decide } from '../sideload/decide.ts';
+import { type Outcome, REFUSALS, SKIPS } from '../sideload/outcome.ts';
+import { type Pod, podShape } from '../sideload/pod.ts';
+import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
+import { type Command, type CommandLine, EXIT } from './command.ts';
+import { paint, unifiedDiff } from './diff.ts';
+import { type Manifest, readManifests } from './manifests.ts';
+import { findPods } from './pod-templates.ts';
+
+const OUTPUTS = ['yaml', 'json', 'patch'] as const;
+
+/** What becomes of one pod of a document. */
+interface Decision {
+  /** Where the document is from, and what it holds: `web.yaml Deployment agents/web`. */
+  readonly name: string;
+  readonly outcome: Outcome;
+}
+
+interface Injected {
+  readonly manifest: Manifest;
+  readonly decisions: readonly Decision[];
+  /** All operations, from the document's root. Empty: the document stays as it is. */
+  readonly operations: readonly Operation[];
+}
+
+/** The name of an object for messages. */
+function nameOf(value: unknown): string {
+  const { kind, metadata } = value as { kind?: string; metadata?: { name?: string; generateName?: string; namespace?: string } | null };
+  const name = metadata?.name ?? (metadata?.generateName ? `${metadata.generateName}*` : '(no name)');
+  return `${kind} ${metadata?.namespace ? `${metadata.namespace}/` : ''}${name}`;
+}
+
+/**
+ * Decides on every pod of a document.
+ *
+ * @throws ConfigError when what should be a pod is none
+ */
+export function injectManifest(manifest: Manifest, settings: SideloadSettings): Injected {
+  const decisions: Decision[] = [];
+  const operations: Operation[] = [];
+  for (const { pointer, pod } of findPods(manifest.value)) {
+    const [, items, index] = pointer.split('/');
+    const object = items === 'items' ? (manifest.value as { items: unknown[] }).items[Number(index)] : manifest.value;
+    const name = `${manifest.source} ${nameOf(object)}`;
+    const wrong = podShape(pod, pointer.slice(1).replaceAll('/', '.'));
+    if (wrong !== undefined) throw new ConfigError([`${name} is not valid: ${wrong}`]);
+    const outcome = decide(pod as Pod, settings, UNKNOWN_CLUSTER);
+    decisions.push({ name, outcome });
+    if (outcome.verdict !== 'inject') continue;
+    operations.push(...outcome.operations.map((operation) => ({ ...operation, path: `${pointer}${operation.path}` })));
+  }
+  return { manifest, decisions, operations };
+}
+
+/** One line for each pod, and one for each of its warnings. */
+function report({ name, outcome }: Decision): string {
+  switch (outcome.verdict) {
+    case 'skip':
+      return `${name}: left alone (${outcome.reason}: ${SKIPS[outcome.reason]})\n`;
+    case 'refuse':
+      return `${name}: ${paint('red', 'refused', process.stderr)} (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}\n`;
+    case 'inject': {
+      const { method, container, reason, warnings } = outcome;
+      const warned = warnings.map(({ code, message }) => `${name}: ${paint('yellow', 'warning', process.stderr)} (${code}): ${message}\n`);
+      return `${name}: ${reason} (method ${method}, container ${container})\n${warned.join('')}`;
+    }
+  }
+}
+
+function patched({ manifest, operations }: Injected): unknown {
+  return operations.length === 0 ? manifest.value : jsonPatch.applyPatch(structuredClone(manifest.value), operations).newDocument;
+}
+
+const toYaml = (value: unknown): string => stringify(value, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+const hasContent = ({ manifest }: Injected): boolean => manifest.value !== null && manifest.value !== undefined;
+
+/** The documents in the form that they came in: those that need nothing as they were written. */
+function asWritten(results: readonly Injected[]): string {
+  let printed = '';
+  for (const { manifest, operations } of results) {
+    const text = operations.length === 0 ? manifest.text : manifest.apply(operations);
+    const isSeparated = /^(\s*(#[^\n]*)?\n)*---/.test(text);
+    if (manifest.isFirst && printed !== '' && !isSeparated) printed += printed.endsWith('\n') ? '---\n' : '\n---\n';
+    printed += text;
+  }
+  return printed;
+}
+
+function print(results: readonly Injected[], output: string | undefined): string {
+  const filled = results.filter(hasContent);
+  switch (output) {
+    case 'yaml':
+      return filled.map((result) => toYaml(patched(result))).join('---\n');
+    case 'json': {
+      const objects = filled.map(patched);
+      return `${JSON.stringify(objects.length === 1 ? objects[0] : { apiVersion: 'v1', kind: 'List', items: objects }, null, 2)}\n`;
+    }
+    case 'patch': {
+      const changed = results.filter(({ operations }) => operations.length > 0);
+      const patches = changed.map(({ manifest, operations }) => ({
+        source: manifest.source,
+        object: nameOf(manifest.value),
+        patch: operations,
+      }));
+      return `${JSON.stringify(patches, null, 2)}\n`;
+    }
+    default:
+      return asWritten(results);
+  }
+}
+
+function printDiff(results: readonly Injected[]): string {
+  return results
+    .filter(({ operations }) => operations.length > 0)
+    .map(({ manifest, operations }) => {
+      // Both are written anew, so that spaces make no difference.
+      return `${paint('bold', manifest.source)}\n${unifiedDiff(manifest.apply([]), manifest.apply(operations))}`;
+    })
+    .join('');
+}
+
+async function run({ flags, config }: CommandLine): Promise<number> {
+  const output = flags.get('output')?.[0];
+  const files = flags.get('filename') ?? [];
+  const problems = [
+    ...(files.length === 0 ? ['-f is missing: -f FILE, a folder, or - for standard input'] : []),
+    ...(output !== undefined && !OUTPUTS.includes(output as (typeof OUTPUTS)[number])
+      ? [`--output ${JSON.stringify(output)}: expected ${OUTPUTS.join(', ')}`]
+      : []),
+    ...(output !== undefined && flags.has('diff') ? ['--diff and --output do not go together'] : []),
+  ];
+  if (problems.length > 0) throw new ConfigError(problems);
+  const results = readManifests(files).map((manifest) => injectManifest(manifest, config.sideload));
+  const decisions = results.flatMap((result) => result.decisions);
+  process.stderr.write(decisions.map(report).join(''));
+  if (decisions.length === 0) process.stderr.write('no pods, and nothing that makes pods: nothing to inject\n');
+  const refused = decisions.filter(({ outcome }) => outcome.verdict === 'refuse');
+  if (refused.length > 0) {
+    // Whoever pipes this into kubectl must not get half of it, least of all the half without a supervisor.
+    process.stderr.write(`${refused.length} of ${decisions.length} refused: nothing is printed\n`);
+    return EXIT.failed;
+  }
+  process.stdout.write(flags.has('diff') ? printDiff(results) : print(results, output));
+  return EXIT.done;
+}
+
+export const inject: Command = {
+  usage: 'inject -f FILE [-f FILE…] [--diff | -o yaml|json|patch] [SETTINGS]',
+  description:
+    'Puts the supervisor into the pods and pod templates of manifests, as the webhook would: those that carry one of its labels. No cluster is asked. Documents that need nothing are printed as they are; a refusal prints nothing and ends with 1.',
+  options: {
+    filename: {
+      short: 'f',
+      value: 'FILE',
+      description: 'A file with YAML or JSON, a folder of such files, or - for standard input. Repeatable.',
+      repeatable: true,
+    },
+    output: {
+      short: 'o',
+      value: 'FORMAT',
+      description: 'yaml, json, or patch: a list with the JSON Patch of each changed document. Without it, each document keeps its form.',
+    },
+    diff: { description: 'Prints what changes, as a unified diff.' },
+  },
+  takesWords: false,
+  run,
+};

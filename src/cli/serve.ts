@@ -1,0 +1,41 @@
+/** `openshell-sideload serve`: the webhook as a process, with its log and its signals. */
+
+import closeWithGrace from 'close-with-grace';
+import { pino } from 'pino';
+import { type Running, serve as start } from '../serve.ts';
+import { type Command, type CommandLine, EXIT } from './command.ts';
+
+/** In-flight requests end within their own timeout; after this the process ends regardless. */
+const DRAIN_LIMIT_MS = 20_000;
+
+async function run({ config }: CommandLine, version: string): Promise<number> {
+  const log = pino({
+    level: config.logLevel,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (level) => ({ level }) },
+  });
+  let running: Running | undefined;
+  // Before anything listens: a signal during the start ends the process too.
+  closeWithGrace({ delay: config.shutdownDelay * 1000 + DRAIN_LIMIT_MS, logger: false }, async ({ err, signal }) => {
+    if (err) log.fatal({ err }, 'ending after an error that nothing caught');
+    else log.info({ signal }, 'asked to stop');
+    await running?.drain();
+  });
+  try {
+    running = await start(config, version, log);
+  } catch (error) {
+    log.fatal({ err: error }, 'cannot start');
+    // One of the two ports may be listening already.
+    process.exit(EXIT.failed);
+  }
+  return EXIT.done;
+}
+
+export const serve: Command = {
+  usage: '[serve] [SETTINGS]',
+  description: 'Serves the webhook until SIGTERM or SIGINT. This is what runs where no command is named.',
+  options: {},
+  takesWords: false,
+  run,
+};
