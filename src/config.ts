@@ -7,6 +7,8 @@ import type { SideloadSettings } from './sideload/settings.ts';
 import { namesOfService, type ServingNames } from './tls/names.ts';
 import type { TrustPolicy } from './tls/trust.ts';
 
+const METHOD = 'supervisor-sideload-method';
+
 /** Everything the process is told, read once. */
 export interface Config {
   readonly sideload: SideloadSettings;
@@ -18,10 +20,14 @@ export interface Config {
   readonly preflight: boolean;
   /** The webhook's own. */
   readonly namespace: string;
+  /** Name of the MutatingWebhookConfiguration whose entries call this webhook. */
+  readonly webhookConfiguration: string;
   readonly tlsMinVersion: 'TLSv1.2' | 'TLSv1.3';
   /** Seconds. */
   readonly shutdownDelay: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Where the sideload method comes from: `--supervisor-sideload-method`, its variable, or `default`. */
+  readonly methodOrigin: string;
 }
 
 /** Where the serving certificate comes from. */
@@ -65,7 +71,9 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
   }
   problems.push(...contradictions(values as Partial<OptionValues>));
   if (problems.length > 0) throw new ConfigError(problems);
-  return configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env);
+  const { variable } = OPTIONS[METHOD];
+  const methodOrigin = flags.has(METHOD) ? `--${METHOD}` : env[variable] === undefined ? 'default' : variable;
+  return { ...configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env), methodOrigin };
 }
 
 /** Values that are each allowed and do not go together. A value that could not be read contradicts nothing. */
@@ -143,7 +151,7 @@ function certificatesFrom(values: OptionValues, inCluster: boolean): Certificate
   }
 }
 
-function configFrom(values: OptionValues, inCluster: boolean): Config {
+function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin'> {
   return {
     sideload: {
       image: values['supervisor-image'],
@@ -167,6 +175,7 @@ function configFrom(values: OptionValues, inCluster: boolean): Config {
     certificates: certificatesFrom(values, inCluster),
     preflight: values.preflight === 'auto' ? inCluster : values.preflight === 'on',
     namespace: values.namespace,
+    webhookConfiguration: values['webhook-configuration'],
     tlsMinVersion: values['tls-min-version'],
     shutdownDelay: values['shutdown-delay'],
     logLevel: values['log-level'],

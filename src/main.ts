@@ -9,6 +9,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./cli/serve.ts')).serve,
   inject: async () => (await import('./cli/inject.ts')).inject,
+  explain: async () => (await import('./cli/explain.ts')).explain,
 };
 
 async function main(args: readonly string[]): Promise<number> {
@@ -33,10 +34,15 @@ async function main(args: readonly string[]): Promise<number> {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof ConfigError)) throw error;
-  const count = error.problems.length === 1 ? '1 problem' : `${error.problems.length} problems`;
-  process.stderr.write(
-    `openshell-sideload: ${count}:\n${error.problems.map((problem) => `  ${problem}\n`).join('')}See openshell-sideload --help.\n`,
-  );
-  process.exitCode = EXIT.usage;
+  if (error instanceof ConfigError) {
+    const count = error.problems.length === 1 ? '1 problem' : `${error.problems.length} problems`;
+    const problems = error.problems.map((problem) => `  ${problem}\n`).join('');
+    process.stderr.write(`openshell-sideload: ${count}:\n${problems}See openshell-sideload --help.\n`);
+    process.exitCode = EXIT.usage;
+  } else {
+    // A plain Error is one of ours, with a sentence; anything else is a defect, whose stack is of use.
+    const isOurs = error instanceof Error && error.constructor === Error;
+    process.stderr.write(`openshell-sideload: ${isOurs ? error.message : String((error as Error).stack ?? error)}\n`);
+    process.exitCode = EXIT.failed;
+  }
 }

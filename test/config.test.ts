@@ -41,9 +41,11 @@ describe('the configuration', () => {
       },
       preflight: false,
       namespace: 'openshell-system',
+      webhookConfiguration: 'openshell-sideload',
       tlsMinVersion: 'TLSv1.3',
       shutdownDelay: 5,
       logLevel: 'info',
+      methodOrigin: 'default',
     });
   });
 

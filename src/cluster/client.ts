@@ -12,11 +12,28 @@ export interface Cluster {
   readonly config: KubeConfig;
 }
 
-/** Loads the client; its credentials are the pod's service account, or KUBECONFIG's outside a cluster. */
-export async function connect(): Promise<Cluster> {
+/** Which cluster is meant, as kubectl is told. */
+export interface Access {
+  /** A file, instead of those that KUBECONFIG names. */
+  readonly kubeconfig?: string | undefined;
+  /** The name of a context, instead of the current one. */
+  readonly context?: string | undefined;
+}
+
+/**
+ * Loads the client; its credentials are the pod's service account, or KUBECONFIG's outside a cluster.
+ *
+ * @throws Error when a file cannot be read, or lacks the context
+ */
+export async function connect({ kubeconfig, context }: Access = {}): Promise<Cluster> {
   const k8s = await import('@kubernetes/client-node');
   const config = new k8s.KubeConfig();
-  config.loadFromDefault();
+  if (kubeconfig === undefined) config.loadFromDefault();
+  else config.loadFromFile(kubeconfig);
+  if (context !== undefined) {
+    if (!config.getContextObject(context)) throw new Error(`there is no context ${JSON.stringify(context)}`);
+    config.setCurrentContext(context);
+  }
   return { k8s, config };
 }
 
@@ -60,5 +77,15 @@ function messageOf(error: unknown): string {
     return message ?? 'refused';
   } catch {
     return 'refused';
+  }
+}
+
+/** What is not there is undefined. */
+export async function orUndefined<T>(request: Promise<T>): Promise<T | undefined> {
+  try {
+    return await request;
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw error;
   }
 }

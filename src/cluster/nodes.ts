@@ -110,6 +110,15 @@ export function followNodes(
   };
 }
 
+/**
+ * Counts the nodes once.
+ *
+ * @throws Error when they cannot be listed
+ */
+export async function countNodes(cluster: Cluster): Promise<NodeCount> {
+  return count((await list(cluster)).nodes);
+}
+
 async function list({ k8s, config }: Cluster): Promise<Listed> {
   const core = config.makeApiClient(k8s.CoreV1Api);
   const nodes = new Map<string, NodeKind>();

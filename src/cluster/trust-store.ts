@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { ConflictError, type StoredBundles, type TrustStore } from '../tls/shared-trust.ts';
-import { answer, type Cluster, statusOf } from './client.ts';
+import { answer, type Cluster, orUndefined, statusOf } from './client.ts';
 import { watchObject } from './watch.ts';
 
 /** The one key of the CA Secret. */
@@ -101,15 +101,6 @@ export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhook
       };
     },
   };
-}
-
-async function orUndefined<T>(request: Promise<T>): Promise<T | undefined> {
-  try {
-    return await request;
-  } catch (error) {
-    if (statusOf(error) === 404) return undefined;
-    throw error;
-  }
 }
 
 async function orConflict(request: Promise<unknown>): Promise<void> {

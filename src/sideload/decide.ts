@@ -27,8 +27,9 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
   if (windows) return windows;
   const annotated = annotatedMethod(pod);
   if (typeof annotated === 'object') return annotated;
-  const index = chooseContainer(pod, spec.containers ?? []);
-  if (typeof index !== 'number') return index;
+  const choice = chooseContainer(pod, spec.containers ?? []);
+  if ('verdict' in choice) return choice;
+  const { index } = choice;
   const container = spec.containers?.[index] ?? {};
   const existing = findExisting(spec, container, annotated, settings);
   if ('verdict' in existing) return existing;
@@ -68,7 +69,7 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
 }
 
 /** Whether command, mount, volume and what fills it are all there. */
-function isComplete({ method, launched, readOnly, mount }: Existing, installed: boolean, container: Container): boolean {
+export function isComplete({ method, launched, readOnly, mount }: Existing, installed: boolean, container: Container): boolean {
   if (method === undefined || !launched || mount === -1 || !readOnly) return false;
   return startsRightBinary(container, method) && (installed || method !== 'init-container');
 }

@@ -62,14 +62,29 @@ function bearsSupervisor(container: Container): boolean {
   );
 }
 
+/** Why a container is the sandbox container. */
+export const CHOICES = {
+  annotation: `annotation ${CONTAINER_ANNOTATION}`,
+  name: `its name`,
+  supervisor: 'it bears a supervisor already',
+  default: `annotation ${DEFAULT_CONTAINER_ANNOTATION}`,
+  first: 'it is the first',
+} as const;
+
+interface Choice {
+  /** In spec.containers. */
+  readonly index: number;
+  readonly because: keyof typeof CHOICES;
+}
+
 /**
- * Chooses the container that goes under the supervisor, by index.
+ * Chooses the container that goes under the supervisor.
  *
  * The annotation decides; else the name `agent`; else the first, as OpenShell's Kubernetes driver chooses. Before the first
  * come one that bears the supervisor already, so that another webhook which puts its sidecar first cannot move the choice
  * between two invocations, and the pod's default container, so that it cannot before the first one.
  */
-export function chooseContainer(pod: Pod, containers: readonly Container[]): number | Refuse {
+export function chooseContainer(pod: Pod, containers: readonly Container[]): Choice | Refuse {
   if (containers.length === 0)
     return refuse('no-containers', 'spec.containers is empty: a sandbox needs a container to run under the supervisor');
   const named = (name: string | undefined): number => containers.findIndex((container) => container.name === name);
@@ -77,17 +92,17 @@ export function chooseContainer(pod: Pod, containers: readonly Container[]): num
   const wanted = annotations?.[CONTAINER_ANNOTATION];
   if (wanted !== undefined) {
     const index = named(wanted);
-    if (index !== -1) return index;
+    if (index !== -1) return { index, because: 'annotation' };
     const names = containers.map((container) => container.name ?? '');
     return refuse(
       'container-not-found',
       `annotation ${CONTAINER_ANNOTATION} is ${quote(wanted)}, which spec.containers does not have: name one of ${enumerate(names)}`,
     );
   }
-  const candidates = [
-    named(DEFAULT_SANDBOX_CONTAINER),
-    containers.findIndex(bearsSupervisor),
-    named(annotations?.[DEFAULT_CONTAINER_ANNOTATION]),
+  const candidates: Choice[] = [
+    { index: named(DEFAULT_SANDBOX_CONTAINER), because: 'name' },
+    { index: containers.findIndex(bearsSupervisor), because: 'supervisor' },
+    { index: named(annotations?.[DEFAULT_CONTAINER_ANNOTATION]), because: 'default' },
   ];
-  return candidates.find((index) => index !== -1) ?? 0;
+  return candidates.find(({ index }) => index !== -1) ?? { index: 0, because: 'first' };
 }

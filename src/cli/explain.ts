@@ -1,0 +1,86 @@
+/** `openshell-sideload explain`: would this pod be injected, and why. */
+
+import { ConfigError } from '../config.ts';
+import { type Pod, podShape } from '../sideload/pod.ts';
+import { UNKNOWN_CLUSTER } from '../sideload/settings.ts';
+import { type Command, type CommandLine, EXIT } from './command.ts';
+import { paint } from './diff.ts';
+import { explainPod, type Mark, type Step } from './explanation.ts';
+import { readManifests } from './manifests.ts';
+import { findPods } from './pod-templates.ts';
+
+const MARKS: Readonly<Record<Mark, string>> = {
+  yes: paint('green', '✓'),
+  no: paint('red', '✗'),
+  unknown: paint('yellow', '?'),
+  note: paint('yellow', '!'),
+  result: paint('bold', '→'),
+};
+
+function format(title: string, steps: readonly Step[]): string {
+  const width = Math.max(...steps.map(({ name }) => name.length));
+  const lines = steps.map(({ mark, name, detail }) => `  ${MARKS[mark]} ${name.padEnd(width)}  ${detail}\n`);
+  return `${paint('bold', title)}\n${lines.join('')}`;
+}
+
+/** Pods of manifests: no cluster is asked. */
+function explainManifests({ flags, config }: CommandLine): string {
+  const found = readManifests(flags.get('filename') ?? []).flatMap(({ source, value }) =>
+    findPods(value).map(({ pointer, pod }) => ({ title: `${source}${pointer}`, path: pointer.slice(1).replaceAll('/', '.'), pod })),
+  );
+  if (found.length === 0) throw new ConfigError(['the manifests hold no pods, and nothing that makes pods']);
+  return found
+    .map(({ title, path, pod }) => {
+      const wrong = podShape(pod, path);
+      if (wrong !== undefined) throw new ConfigError([`${title} is not valid: ${wrong}`]);
+      return format(title, explainPod(pod as Pod, undefined, config, UNKNOWN_CLUSTER));
+    })
+    .join('\n');
+}
+
+async function run(line: CommandLine): Promise<number> {
+  const { flags, positionals } = line;
+  const [kind, name, ...rest] = positionals;
+  const problems = [
+    ...(flags.has('filename') === positionals.length > 0 ? ['what is to be explained: -f FILE, or pod NAME -n NAMESPACE'] : []),
+    ...(kind !== undefined && !/^(pods?|po)$/.test(kind) ? [`${JSON.stringify(kind)}: expected pod, then its name`] : []),
+    ...(kind !== undefined && (name === undefined || rest.length > 0)
+      ? [`expected one name, found ${JSON.stringify(positionals.slice(1))}`]
+      : []),
+  ];
+  if (problems.length > 0) throw new ConfigError(problems);
+  if (name === undefined) {
+    process.stdout.write(explainManifests(line));
+    return EXIT.done;
+  }
+  const { readSurroundings } = await import('../cluster/surroundings.ts');
+  const { pod, surroundings, config, facts } = await readSurroundings(name, flags.get('pod-namespace')?.[0], line.config, {
+    kubeconfig: flags.get('kubeconfig')?.[0],
+    context: flags.get('context')?.[0],
+  });
+  process.stdout.write(format(`pod ${surroundings.namespace.name}/${name}`, explainPod(pod, surroundings, config, facts)));
+  return EXIT.done;
+}
+
+export const explain: Command = {
+  usage: 'explain (-f FILE | pod NAME [-n NAMESPACE]) [SETTINGS]',
+  description:
+    'Says of a pod whether it would be put under the supervisor, and why: one line for each step. Of a manifest without asking a cluster; of a pod of a cluster as its namespace, the webhook configuration and the settings of the Deployment say.',
+  options: {
+    filename: {
+      short: 'f',
+      value: 'FILE',
+      description: 'A file with YAML or JSON, a folder, or - for standard input. Repeatable.',
+      repeatable: true,
+    },
+    'pod-namespace': {
+      short: 'n',
+      value: 'NAMESPACE',
+      description: "The pod's namespace; without it, the one of the kubeconfig's context.",
+    },
+    kubeconfig: { value: 'FILE', description: 'The kubeconfig, instead of what KUBECONFIG names.' },
+    context: { value: 'NAME', description: "The kubeconfig's context, instead of its current one." },
+  },
+  takesWords: true,
+  run,
+};

@@ -1,0 +1,32 @@
+/** Connections to ports of pods through the API server and a kubelet, as `kubectl port-forward` makes them. */
+
+import { type Duplex, duplexPair, Writable } from 'node:stream';
+import { answer, type Cluster } from './client.ts';
+
+/**
+ * Connects with a port of a pod, wherever this program runs. It needs `get` and `create` of pods/portforward; which of the two
+ * depends on the release of the API server.
+ *
+ * @returns both directions of the connection; it ends when the pod closes it, and fails when the kubelet cannot connect
+ * @throws Error when the API server or the kubelet refuses
+ */
+export async function forwardPort({ k8s, config }: Cluster, namespace: string, pod: string, port: number): Promise<Duplex> {
+  const [near, far] = duplexPair();
+  // The kubelet's sentence about a port that cannot be reached; before it, the port's number, which client-node cuts off.
+  const problems = new Writable({
+    write: (chunk: Buffer, _encoding, done) => {
+      if (chunk.length > 0) near.destroy(new Error(chunk.toString()));
+      done();
+    },
+  });
+  const opened = new k8s.PortForward(config).portForward(namespace, pod, [port], far, problems, far).catch((event: unknown) => {
+    // The WebSocket library rejects with an event.
+    throw new Error((event as { message?: string }).message ?? 'the connection was refused');
+  });
+  const socket = await answer(`connect with port ${port} of pod ${namespace}/${pod} (get and create of pods/portforward)`, opened);
+  // A function only where client-node is asked to connect again.
+  if (typeof socket === 'function') throw new Error('client-node returned no socket');
+  socket.onclose = () => void far.end();
+  near.once('close', () => socket.close());
+  return near;
+}

@@ -1,0 +1,54 @@
+/** What a cluster has around a pod that is there: everything that decides what becomes of one like it. */
+
+import type { Surroundings } from '../cli/explanation.ts';
+import type { Config } from '../config.ts';
+import { type Pod, podShape } from '../sideload/pod.ts';
+import type { ClusterFacts } from '../sideload/settings.ts';
+import { type Access, answer, connect, orUndefined } from './client.ts';
+import { readDeployed } from './deployed.ts';
+import { keepsByVersion, keepsImageVolumes, readServerVersion } from './image-volumes.ts';
+import { countNodes } from './nodes.ts';
+
+/**
+ * Reads a pod, its namespace, the webhook configuration, the settings of the Deployment and what the cluster can do.
+ *
+ * @param namespace undefined: that of the kubeconfig's context
+ * @param fallback the settings where there is no Deployment; its namespace says where the webhook is
+ * @throws Error when the API server refuses or there is no such pod
+ */
+export async function readSurroundings(
+  name: string,
+  namespace: string | undefined,
+  fallback: Config,
+  access: Access,
+): Promise<{ pod: Pod; surroundings: Surroundings; config: Config; facts: ClusterFacts }> {
+  const cluster = await connect(access);
+  const { k8s, config: kubeconfig } = cluster;
+  const core = kubeconfig.makeApiClient(k8s.CoreV1Api);
+  const admission = kubeconfig.makeApiClient(k8s.AdmissionregistrationV1Api);
+  const where = namespace ?? kubeconfig.getContextObject(kubeconfig.getCurrentContext())?.namespace ?? 'default';
+  const pod = await answer(`read pod ${where}/${name}`, core.readNamespacedPod({ name, namespace: where }));
+  const { metadata } = await answer(`read namespace ${where}`, core.readNamespace({ name: where }));
+  const deployed = await readDeployed(cluster, fallback.namespace);
+  const config = deployed?.config ?? fallback;
+  const { webhookConfiguration } = config;
+  const webhooks = await orUndefined(
+    answer(
+      `read MutatingWebhookConfiguration ${webhookConfiguration}`,
+      admission.readMutatingWebhookConfiguration({ name: webhookConfiguration }),
+    ),
+  );
+  const serverVersion = await readServerVersion(cluster);
+  const kept = (await keepsImageVolumes(cluster, where)) ?? keepsByVersion(serverVersion);
+  const nodes = await countNodes(cluster).catch(() => undefined);
+  // The client's classes carry dates; the core reads JSON.
+  const plain: unknown = JSON.parse(JSON.stringify(pod));
+  const wrong = podShape(plain, '');
+  if (wrong !== undefined) throw new Error(`pod ${where}/${name}: ${wrong}`);
+  return {
+    pod: plain as Pod,
+    surroundings: { namespace: { name: where, labels: metadata?.labels ?? {} }, entries: webhooks?.webhooks },
+    config,
+    facts: { imageVolumes: kept ? 'kept' : 'dropped', serverVersion, nodes },
+  };
+}

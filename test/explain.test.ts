@@ -1,0 +1,182 @@
+import { describe, expect, it } from 'vitest';
+import { explainPod, type Surroundings } from '../src/cli/explanation.ts';
+import { matchesSelector } from '../src/cli/label-selector.ts';
+import { readConfig } from '../src/config.ts';
+import { decide } from '../src/sideload/decide.ts';
+import type { Pod } from '../src/sideload/pod.ts';
+import { type ClusterFacts, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
+import { readCorpus } from './corpus.ts';
+import { listGoldens, readGolden } from './goldens.ts';
+import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from './pods.ts';
+import { DROPPING, method, REFUSED_PODS } from './refusals.ts';
+
+const AROUND: Surroundings = {
+  namespace: { name: 'agents', labels: { 'openshell.ai/sideload': 'enabled' } },
+  entries: [
+    {
+      name: 'sandbox.sideload.openshell.ai',
+      namespaceSelector: {
+        matchLabels: { 'openshell.ai/sideload': 'enabled' },
+        matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system'] }],
+      },
+      objectSelector: { matchExpressions: [{ key: 'openshell.ai/sandbox', operator: 'Exists' }] },
+    },
+  ],
+};
+
+/** What is said of a pod, a line a step. */
+function explained(
+  pod: Pod,
+  { flags = [] as string[], around = AROUND as Surroundings | 'none', facts = UNKNOWN_CLUSTER as ClusterFacts } = {},
+): string[] {
+  return explainPod(pod, around === 'none' ? undefined : around, readConfig(flags, {}), facts).map(
+    ({ mark, name, detail }) => `${mark} ${name}: ${detail}`,
+  );
+}
+
+describe('a pod is explained step by step', () => {
+  it('that is injected', () => {
+    const facts: ClusterFacts = { imageVolumes: 'kept', serverVersion: 'v1.36.3', nodes: { total: 3, mountingImages: 3 } };
+    expect(explained(sandbox(), { facts })).toEqual([
+      'yes namespace: agents carries openshell.ai/sideload=enabled',
+      'yes webhook: called by sandbox.sideload.openshell.ai',
+      'yes label: openshell.ai/sandbox: "true"',
+      'yes container: agent: its name',
+      "yes method: image-volume: the operator's (default)",
+      'yes supervisor: not there yet',
+      'yes cluster: API server v1.36.3 keeps image volumes, 3 of 3 schedulable Linux nodes are known to mount them',
+      'result result: injected: the supervisor was put into the pod',
+    ]);
+  });
+
+  it.each([
+    {
+      why: 'the annotation',
+      pod: sandbox({ annotations: method('init-container') }),
+      says: 'yes method: init-container: annotation openshell.ai/sideload-method',
+    },
+    {
+      why: 'an option',
+      flags: ['--supervisor-sideload-method=init-container'],
+      says: "yes method: init-container: the operator's (--supervisor-sideload-method)",
+    },
+    {
+      why: 'auto',
+      flags: ['--supervisor-sideload-method=auto'],
+      says: "yes method: init-container: auto, the operator's (--supervisor-sideload-method)",
+    },
+    {
+      why: "the pod's own volume",
+      pod: sandbox({ spec: { volumes: [IMAGE_VOLUME] } }),
+      says: "yes method: image-volume: the pod's own volume openshell-supervisor-bin",
+    },
+    {
+      why: 'a method that is not allowed',
+      flags: ['--allowed-sideload-methods=image-volume'],
+      pod: sandbox({ annotations: method('init-container') }),
+      says: 'no method: init-container: annotation openshell.ai/sideload-method',
+    },
+  ])('with the method from $why', ({ pod = sandbox(), flags = [], says }) => {
+    expect(explained(pod, { flags })).toContain(says);
+  });
+
+  it.each([
+    { why: 'its name', pod: sandbox(), says: 'yes container: agent: its name' },
+    {
+      why: 'the annotation',
+      pod: sandbox({ annotations: { 'openshell.ai/sandbox-container': 'agent' } }),
+      says: 'yes container: agent: annotation openshell.ai/sandbox-container',
+    },
+    {
+      why: 'being the first',
+      pod: sandbox({ spec: { containers: [agent({ name: 'a' }), agent({ name: 'b' })] } }),
+      says: 'yes container: a: it is the first',
+    },
+    {
+      why: 'its supervisor',
+      pod: sandbox({ spec: { containers: [agent({ name: 'a' }), agent({ ...LAUNCHED, name: 'b' })] } }),
+      says: 'yes container: b: it bears a supervisor already',
+    },
+  ])('with the container because of $why', ({ pod, says }) => {
+    expect(explained(pod)).toContain(says);
+  });
+
+  it.each([
+    {
+      why: 'of a namespace that did not opt in',
+      around: { ...AROUND, namespace: { name: 'agents', labels: {} } },
+      says: [
+        'no namespace: agents has no label openshell.ai/sideload',
+        'no webhook: no entry of the MutatingWebhookConfiguration selects this pod in this namespace',
+      ],
+    },
+    {
+      why: 'of kube-system',
+      around: { ...AROUND, namespace: { name: 'kube-system', labels: { 'openshell.ai/sideload': 'enabled' } } },
+      says: [
+        'yes namespace: kube-system carries openshell.ai/sideload=enabled',
+        'no webhook: no entry of the MutatingWebhookConfiguration selects this pod in this namespace',
+      ],
+    },
+    {
+      why: 'of a cluster without the webhook',
+      around: { ...AROUND, entries: undefined },
+      says: ['no webhook: the MutatingWebhookConfiguration is not there'],
+    },
+  ])('$why, which never reaches the webhook', ({ around, says }) => {
+    const lines = explained(sandbox(), { around });
+    for (const line of says) expect(lines).toContain(line);
+    expect(lines.at(-1)).toBe('result result: the webhook is not called: the pod is stored as it is');
+  });
+
+  it('that a manifest holds, without a cluster', () => {
+    expect(explained(sandbox(), { around: 'none' })[0]).toBe(
+      'unknown namespace: not looked at: it has to carry openshell.ai/sideload=enabled',
+    );
+  });
+
+  it('that the API server would strip', () => {
+    expect(explained(sandbox(), { facts: DROPPING })).toContain('no cluster: API server v1.34.4 drops image volumes');
+  });
+
+  it('with its warnings', () => {
+    expect(explained(sandbox({ spec: { containers: [agent(), agent({ name: 'logs' })] } })).at(-1)).toBe(
+      'note containers-outside: only container "agent" runs under the supervisor, not "logs"',
+    );
+  });
+
+  it('whatever it is: the result is that of the webhook, and a refusal has a step that leads to it', () => {
+    const pods = [
+      ...REFUSED_PODS.map(({ pod, flags = [], facts = UNKNOWN_CLUSTER }) => ({ pod, flags: [...flags], facts })),
+      ...listGoldens().inputs.map((name) => ({ ...readGolden(name), facts: UNKNOWN_CLUSTER })),
+      ...readCorpus().map(({ pod }) => ({ pod, flags: [], facts: UNKNOWN_CLUSTER })),
+    ];
+    expect(pods.length).toBeGreaterThan(250);
+    for (const { pod, flags, facts } of pods) {
+      const { reason } = decide(pod, readConfig(flags, {}).sideload, facts);
+      const lines = explained(pod, { flags: [...flags], facts, around: 'none' });
+      expect(lines.find((line) => line.startsWith('result'))).toContain(reason);
+    }
+  });
+});
+
+describe('a label selector', () => {
+  it.each([
+    [undefined, {}, true],
+    [{}, { a: '1' }, true],
+    [{ matchLabels: { a: '1' } }, { a: '1', b: '2' }, true],
+    [{ matchLabels: { a: '1' } }, { a: '2' }, false],
+    [{ matchExpressions: [{ key: 'a', operator: 'In', values: ['1', '2'] }] }, { a: '2' }, true],
+    [{ matchExpressions: [{ key: 'a', operator: 'In', values: ['1'] }] }, {}, false],
+    [{ matchExpressions: [{ key: 'a', operator: 'NotIn', values: ['1'] }] }, {}, true],
+    [{ matchExpressions: [{ key: 'a', operator: 'NotIn', values: ['1'] }] }, { a: '1' }, false],
+    [{ matchExpressions: [{ key: 'a', operator: 'Exists' }] }, { a: '' }, true],
+    [{ matchExpressions: [{ key: 'a', operator: 'Exists' }] }, {}, false],
+    [{ matchExpressions: [{ key: 'a', operator: 'DoesNotExist' }] }, {}, true],
+    [{ matchExpressions: [{ key: 'a', operator: 'DoesNotExist' }] }, { a: '1' }, false],
+    [{ matchLabels: { a: '1' }, matchExpressions: [{ key: 'b', operator: 'Exists' }] }, { a: '1' }, false],
+    [{ matchExpressions: [{ key: 'a', operator: 'Near' }] }, { a: '1' }, false],
+  ])('%j on %j: %s', (selector, labels, expected) => {
+    expect(matchesSelector(selector, labels)).toBe(expected);
+  });
+});
