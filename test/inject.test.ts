@@ -164,16 +164,22 @@ items:
     expect(patch).toContainEqual(expect.objectContaining({ op: 'add', path: '/spec/template/spec/volumes' }));
   });
 
-  it('is one object, or a List, as JSON; and YAML documents without comments as YAML', () => {
+  it('is one object, or a List, as JSON; and JSON is made YAML, without losing a digit', () => {
     expect(JSON.parse(inject(['-f', 'a.yaml', '-o', 'json']).stdout)).toMatchObject({ kind: 'Pod', metadata: { name: 'a' } });
     expect(JSON.parse(inject(['-f', 'web.yaml', '-o', 'json']).stdout)).toMatchObject({
       apiVersion: 'v1',
       kind: 'List',
       items: [{ kind: 'ConfigMap' }, { kind: 'Deployment' }],
     });
-    const { stdout } = inject(['-f', 'web.yaml', '-o', 'yaml']);
-    expect(stdout).not.toContain('#');
-    expect(parseAllDocuments(stdout)).toHaveLength(2);
+    expect(inject(['-f', 'web.yaml', '-o', 'yaml']).stdout).toBe(inject(['-f', 'web.yaml']).stdout);
+    const big = '{"apiVersion":"v1","kind":"Pod","spec":{"future":9007199254740993,"text":"1","empty":[]}}';
+    expect(inject(['-f', '-', '-o', 'yaml'], big).stdout).toBe(
+      'apiVersion: v1\nkind: Pod\nspec:\n  future: 9007199254740993\n  text: "1"\n  empty: []\n',
+    );
+    expect(inject(['-f', '-', '-o', 'json'], 'kind: X\nbig: 9007199254740993\noctal: 0644').stdout).toBe(
+      '{\n  "kind": "X",\n  "big": 9007199254740993,\n  "octal": 420\n}\n',
+    );
+    expect(inject(['-f', '-', '-o', 'json'], big).stdout).toContain('"future": 9007199254740993,');
   });
 
   it('is a difference without noise', () => {

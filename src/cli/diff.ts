@@ -1,13 +1,12 @@
-import type { WriteStream } from 'node:tty';
 import { styleText } from 'node:util';
 import { createTwoFilesPatch } from 'diff';
 
 type Style = Parameters<typeof styleText>[0];
 const STYLES: Readonly<Record<string, Style>> = { '+': 'green', '-': 'red', '@': 'cyan' };
 
-/** Colours a text where the stream is a terminal and NO_COLOR does not forbid it. */
-export function paint(style: Style, text: string, stream: NodeJS.WritableStream = process.stdout): string {
-  return styleText(style, text, { stream: stream as WriteStream });
+/** Colours a text where the stream is a terminal and NO_COLOR does not forbid it (no-color.org). */
+export function paint(style: Style, text: string, stream: { readonly isTTY?: boolean } = process.stdout): string {
+  return stream.isTTY && !process.env.NO_COLOR ? styleText(style, text) : text;
 }
 
 /** The unified difference of two texts, without its two file lines; coloured on a terminal. */

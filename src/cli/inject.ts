@@ -1,7 +1,7 @@
 /** `openshell-sideload inject`: what the webhook would do to manifests, without a cluster. */
 
-import jsonPatch, { type Operation } from 'fast-json-patch';
-import { stringify } from 'yaml';
+import type { Operation } from 'fast-json-patch';
+import { parse, stringify } from 'yaml';
 import { ConfigError } from '../config.ts';
 import { decide } from '../sideload/decide.ts';
 import { type Outcome, REFUSALS, SKIPS } from '../sideload/outcome.ts';
@@ -9,7 +9,7 @@ import { type Pod, podShape } from '../sideload/pod.ts';
 import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint, unifiedDiff } from './diff.ts';
-import { type Manifest, readManifests } from './manifests.ts';
+import { type Manifest, readExactly, readManifests } from './manifests.ts';
 import { findPods } from './pod-templates.ts';
 
 const OUTPUTS = ['yaml', 'json', 'patch'] as const;
@@ -72,18 +72,23 @@ function report({ name, outcome }: Decision): string {
   }
 }
 
-function patched({ manifest, operations }: Injected): unknown {
-  return operations.length === 0 ? manifest.value : jsonPatch.applyPatch(structuredClone(manifest.value), operations).newDocument;
-}
-
-const toYaml = (value: unknown): string => stringify(value, { lineWidth: 0, aliasDuplicateObjects: false, version: '1.1' });
+/** The document's text once its operations are applied. */
+const textOf = ({ manifest, operations }: Injected): string => (operations.length === 0 ? manifest.text : manifest.apply(operations));
 const hasContent = ({ manifest }: Injected): boolean => manifest.value !== null && manifest.value !== undefined;
+
+/** A document of JSON, rewritten as YAML. */
+function toYaml(result: Injected): Injected {
+  const value: unknown = parse(textOf(result), { version: '1.1', intAsBigInt: true });
+  const text = stringify(value, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false });
+  return { ...result, manifest: { ...result.manifest, text }, operations: [] };
+}
 
 /** The documents in the form that they came in: those that need nothing as they were written. */
 function asWritten(results: readonly Injected[]): string {
   let printed = '';
-  for (const { manifest, operations } of results) {
-    const text = operations.length === 0 ? manifest.text : manifest.apply(operations);
+  for (const result of results) {
+    const { manifest } = result;
+    const text = textOf(result);
     const isSeparated = /^(\s*(#[^\n]*)?\n)*---/.test(text);
     if (manifest.isFirst && printed !== '' && !isSeparated) printed += printed.endsWith('\n') ? '---\n' : '\n---\n';
     printed += text;
@@ -95,9 +100,9 @@ function print(results: readonly Injected[], output: string | undefined): string
   const filled = results.filter(hasContent);
   switch (output) {
     case 'yaml':
-      return filled.map((result) => toYaml(patched(result))).join('---\n');
+      return asWritten(results.map((result) => (result.manifest.isJson ? toYaml(result) : result)));
     case 'json': {
-      const objects = filled.map(patched);
+      const objects = filled.map((result) => readExactly(textOf(result), result.manifest.isJson));
       return `${JSON.stringify(objects.length === 1 ? objects[0] : { apiVersion: 'v1', kind: 'List', items: objects }, null, 2)}\n`;
     }
     case 'patch': {

@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import jsonPatch, { type Operation, unescapePathComponent } from 'fast-json-patch';
-import { type Document, isAlias, isCollection, isMap, isSeq, parseAllDocuments, type YAMLMap } from 'yaml';
+import { type Document, isAlias, isCollection, isMap, isSeq, parse, parseAllDocuments, type YAMLMap } from 'yaml';
 import { ConfigError } from '../config.ts';
 
 const EXTENSIONS = /\.(ya?ml|json)$/;
@@ -17,6 +17,7 @@ export interface Manifest {
   /** As it was written, its separator included. */
   readonly text: string;
   readonly value: unknown;
+  readonly isJson: boolean;
   /** The document with the operations applied: what they do not touch keeps its comments, order and form. */
   readonly apply: (operations: readonly Operation[]) => string;
 }
@@ -64,14 +65,27 @@ export function parseManifests(file: string, text: string): Manifest[] {
   return /^\s*[{[]/.test(text) ? [parseJson(file, text)] : parseYaml(file, text);
 }
 
-/** ECMAScript's "JSON.parse source text access", which Node.js has and the compiler does not know yet. */
-type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
+/** ECMAScript's "JSON.parse source text access", which Node.js has since 22 and the compiler does not know yet. */
+type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
 const parseJsonExactly = JSON.parse as (text: string, reviver: Reviver) => unknown;
-const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
+const { rawJSON } = JSON as unknown as { readonly rawJSON?: (text: string) => unknown };
 
 /** An integer that a JavaScript number cannot hold stays as it was written. */
-const exact: Reviver = (_key, value, { source }) =>
-  Number.isInteger(value) && !Number.isSafeInteger(value) && source !== undefined ? rawJSON(source) : value;
+const exact: Reviver = (key, value, context) => {
+  if (!Number.isInteger(value) || Number.isSafeInteger(value)) return value;
+  if (rawJSON === undefined || context?.source === undefined)
+    throw new Error(`${JSON.stringify(key)} is an integer beyond 2^53, which takes Node.js 22: write it as YAML`);
+  return rawJSON(context.source);
+};
+
+/** Reads a text of YAML or JSON into what JSON.stringify writes without losing a digit. */
+export function readExactly(text: string, isJson: boolean): unknown {
+  if (isJson) return parseJsonExactly(text, exact);
+  const json = JSON.stringify(parse(text, { version: '1.1', intAsBigInt: true }), (_key, value) =>
+    typeof value === 'bigint' ? (rawJSON?.(String(value)) ?? Number(value)) : value,
+  );
+  return parseJsonExactly(json, exact);
+}
 
 function parseJson(source: string, text: string): Manifest {
   let value: unknown;
@@ -84,13 +98,13 @@ function parseJson(source: string, text: string): Manifest {
     const { newDocument } = jsonPatch.applyPatch(parseJsonExactly(text, exact), operations);
     return `${JSON.stringify(newDocument, null, 2)}\n`;
   };
-  return { source, isFirst: true, text, value, apply };
+  return { source, isFirst: true, text, value, isJson: true, apply };
 }
 
 function parseYaml(file: string, text: string): Manifest[] {
   // As kubectl reads it (sigs.k8s.io/yaml): YAML 1.1, in which `yes` is true.
   const documents = parseAllDocuments(text, { version: '1.1' });
-  if ('empty' in documents) return [{ source: file, isFirst: true, text, value: null, apply: () => text }];
+  if ('empty' in documents) return [{ source: file, isFirst: true, text, value: null, isJson: false, apply: () => text }];
   let start = 0;
   return documents.map((document, index) => {
     const [problem] = document.errors;
@@ -100,7 +114,7 @@ function parseYaml(file: string, text: string): Manifest[] {
     start = end;
     const value: unknown = document.toJS();
     const source = documents.length === 1 ? file : `${file}#${index + 1}`;
-    return { source, isFirst: index === 0, text: own, value, apply: (operations) => applyToYaml(own, value, operations) };
+    return { source, isFirst: index === 0, text: own, value, isJson: false, apply: (operations) => applyToYaml(own, value, operations) };
   });
 }
 
