@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { injectManifest } from '../src/cli/inject.ts';
 import { parseManifests } from '../src/cli/manifests.ts';
@@ -72,9 +72,14 @@ spec:
         - containerPort: 0x1f90
 `;
 
+beforeAll(() => {
+  file('web.yaml', WEB);
+  file('a.yaml', pod('a').trimEnd());
+});
+
 describe('what is printed', () => {
   it('keeps the documents that need nothing, and of the others comments, key order, quotes and numbers', () => {
-    const { code, stdout, stderr } = inject(['-f', file('web.yaml', WEB)]);
+    const { code, stdout, stderr } = inject(['-f', 'web.yaml']);
     expect([code, stderr]).toEqual([0, 'web.yaml#2 Deployment web: injected (method image-volume, container agent)\n']);
     expect(stdout.startsWith(WEB.slice(0, WEB.indexOf('--- # the agents')))).toBe(true);
     for (const kept of [
