@@ -8,6 +8,16 @@ FROM node:24-bookworm-slim
 # Nothing is installed at run time.
 RUN rm -rf /usr/local/lib/node_modules /usr/local/include /opt/yarn* \
       /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg
+LABEL org.opencontainers.image.title="openshell-sideload" \
+      org.opencontainers.image.description="Mutating admission webhook that puts the OpenShell supervisor into labelled sandbox pods" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/openshell-sideload/openshell-sideload" \
+      org.opencontainers.image.documentation="https://github.com/openshell-sideload/openshell-sideload/blob/main/README.md" \
+      org.opencontainers.image.base.name="docker.io/library/node:24-bookworm-slim"
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 WORKDIR /app
 ENV NODE_ENV=production
 COPY --from=dependencies /app/node_modules ./node_modules

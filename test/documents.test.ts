@@ -1,4 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import {
@@ -13,6 +15,7 @@ import {
 } from '../src/sideload/contract.ts';
 import { INJECTIONS, REFUSALS, SKIPS, WARNINGS } from '../src/sideload/outcome.ts';
 
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');
 
@@ -56,6 +59,49 @@ describe('the README', () => {
       for (const [, script = ''] of document.matchAll(/npm run ([\w:]+)/g)) expect(Object.keys(scripts)).toContain(script);
       for (const [, path = ''] of document.matchAll(/`((?:src|test|manifests|examples)\/[\w./-]*)`/g))
         expect(() => statSync(new URL(`../${path}`, import.meta.url)), path).not.toThrow();
+    }
+  });
+});
+
+describe('docs/troubleshooting.md', () => {
+  const troubleshooting = read('docs/troubleshooting.md');
+  it.each(Object.keys({ ...SKIPS, ...INJECTIONS, ...REFUSALS }))('has an entry for %s', (code) => {
+    expect(troubleshooting).toMatch(new RegExp(`^### ${code}\n\n\\S`, 'm'));
+  });
+
+  it.each(Object.keys(WARNINGS))('has a row for the warning %s', (code) => {
+    expect(troubleshooting).toMatch(new RegExp(`^\\| \`${code}\` \\| \\S`, 'm'));
+  });
+
+  it('has no entry for a code that is gone', () => {
+    const known = Object.keys({ ...SKIPS, ...INJECTIONS, ...REFUSALS });
+    for (const [, code] of troubleshooting.matchAll(/^### ([a-z-]+)$/gm)) expect(known).toContain(code);
+  });
+});
+
+describe('links between the documents', () => {
+  const files = [
+    'README.md',
+    'CONTRIBUTING.md',
+    'CHANGELOG.md',
+    ...readdirSync(new URL('../docs', import.meta.url)).map((name) => `docs/${name}`),
+  ];
+  const anchorsOf = (path: string): string[] =>
+    [...read(path).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, '')
+        .replaceAll(' ', '-'),
+    );
+
+  it.each(files.filter((path) => path.endsWith('.md')))('of %s lead somewhere', (path) => {
+    const here = new URL(`../${path}`, import.meta.url);
+    for (const [, target = ''] of read(path).matchAll(/\]\(([^)]+)\)/g)) {
+      if (/^https?:/.test(target)) continue;
+      const [file = '', anchor] = target.split('#');
+      const there = file === '' ? here : new URL(file, here);
+      expect(() => statSync(there), `${path}: ${target}`).not.toThrow();
+      if (anchor !== undefined) expect(anchorsOf(relative(ROOT, fileURLToPath(there))), `${path}: ${target}`).toContain(anchor);
     }
   });
 });
