@@ -79,6 +79,16 @@ describe('docs/troubleshooting.md', () => {
   });
 });
 
+describe('the backstop', () => {
+  it('uses the reason codes of the webhook, and one of its own', () => {
+    const policies = read('manifests/components/backstop/stored.yaml') + read('manifests/components/backstop/changed.yaml');
+    const words = new Set([...policies.matchAll(/['"]([a-z]+(?:-[a-z]+)+): /g)].map(([, word]) => word));
+    const codes = Object.keys({ ...SKIPS, ...REFUSALS, ...WARNINGS });
+    expect(words.size).toBeGreaterThan(8);
+    expect([...words].filter((word) => !codes.includes(word ?? ''))).toEqual(['not-sideloaded']);
+  });
+});
+
 describe('links between the documents', () => {
   const files = [
     'README.md',

@@ -20,6 +20,10 @@ export const installed = (parts: { container?: Partial<Container>; installer?: P
     },
   });
 
+const NETWORK_INIT =
+  '/openshell-sandbox --mode=network-init --proxy-uid 0 --proxy-gid 10001 --sidecar-state-dir /s --sidecar-tls-dir /t'.split(' ');
+const helpInPlaceOf = (index: number): string[] => NETWORK_INIT.with(index, '--help');
+
 /** The driver's sidecar topology, in which one thing is different. */
 export const sidecarTopology = (init: Partial<Container> = {}, bound: Partial<Container> = {}, network: Partial<Container> = {}): Pod =>
   sandbox({
@@ -29,18 +33,7 @@ export const sidecarTopology = (init: Partial<Container> = {}, bound: Partial<Co
         {
           name: 'openshell-network-init',
           image: 'ghcr.io/nvidia/openshell/supervisor:1',
-          command: [
-            '/openshell-sandbox',
-            '--mode=network-init',
-            '--proxy-uid',
-            '0',
-            '--proxy-gid',
-            '10001',
-            '--sidecar-state-dir',
-            '/s',
-            '--sidecar-tls-dir',
-            '/t',
-          ],
+          command: NETWORK_INIT,
           ...init,
         },
       ],
@@ -413,6 +406,12 @@ export const REFUSED_PODS: readonly Refusal[] = [
       },
       { why: 'whose init container is for another user', init: { env: [{ name: 'OPENSHELL_PROXY_UID', value: '10001' }] } },
       { why: 'whose network supervisor prints its help', network: { command: ['/openshell-sandbox', '--mode=network', '--help'] } },
+      {
+        why: 'whose network supervisor is told by a variable to print its help',
+        network: { command: ['/openshell-sandbox', '--mode=network', '$(X)'], env: [{ name: 'X', value: '--help' }] },
+      },
+      { why: 'whose init container prints its help in place of a group', init: { command: helpInPlaceOf(5) } },
+      { why: 'whose init container prints its help in place of a folder', init: { command: helpInPlaceOf(9) } },
       { why: 'whose network supervisor is another image', network: { image: 'evil' } },
       { why: 'without its init container', init: { name: 'other' } },
     ] as { why: string; init?: Partial<Container>; agent?: Partial<Container>; network?: Partial<Container> }[]

@@ -1,6 +1,6 @@
 /** pod + settings + cluster facts -> outcome. No I/O, no clock, and the pod is not changed. */
 
-import { asksForSidecars } from './environment.ts';
+import { mayAskForSidecars } from './environment.ts';
 import { type Existing, findExisting, findInstaller, isHalfThere, refuseTakenInstallName } from './existing.ts';
 import { identityOf } from './identity.ts';
 import { annotatedMethod, operatorMethod, refuseMethod } from './method.ts';
@@ -47,7 +47,7 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
       `container ${quote(container.name ?? '')} runs the supervisor without its network part, and no trusted network supervisor as OpenShell's driver makes it is beside it: remove --mode and $(…)`,
     );
   }
-  if (complete && runsAsRoot(spec, container) && !asksForSidecars(container)) return skip('already-sideloaded');
+  if (complete && runsAsRoot(spec, container) && !mayAskForSidecars(container)) return skip('already-sideloaded');
 
   const identity = identityOf(spec, container, settings);
   if ('verdict' in identity) return identity;

@@ -23,9 +23,12 @@ function pinnedVariables({ uid, gid }: Identity): Map<string, { name: string; va
   return new Map(PINNED_VARIABLES.map((name) => [name, { name, value: values[name] ?? '' }]));
 }
 
-/** Whether the container's own environment tells the supervisor to leave work to sidecars. */
-export function asksForSidecars(container: Container): boolean {
-  return (container.env ?? []).some(({ name, value, valueFrom }) => TOPOLOGY_VARIABLES.includes(name ?? '') && Boolean(value || valueFrom));
+/** Whether the container's environment tells the supervisor to leave work to sidecars, or could: nobody can look into envFrom. */
+export function mayAskForSidecars({ env, envFrom }: Container): boolean {
+  return TOPOLOGY_VARIABLES.some((name) => {
+    const own = (env ?? []).filter((variable) => variable.name === name);
+    return own.length === 0 ? Boolean(envFrom?.length) : own.some(({ value, valueFrom }) => value || valueFrom);
+  });
 }
 
 /** Whether the variable holds an id that an earlier invocation, or the driver that made the pod, resolved. */

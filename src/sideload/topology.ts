@@ -25,6 +25,11 @@ export function isProcessOnly(container: Container): boolean {
   return !(modes.includes('process') && modes.includes('network'));
 }
 
+/** Whether a word is no option, which could be --help, and nothing that a kubelet expands into one. */
+function isValue(word: string): boolean {
+  return !word.startsWith('-') && !word.includes('$(');
+}
+
 /**
  * Whether the pod has what a process-only supervisor relies on, as OpenShell's driver writes it: an init container that sets
  * the network up for one user, a network supervisor that runs as this user, both trusted, and an agent that is another user
@@ -46,9 +51,10 @@ export function hasNetworkSupervisor(spec: PodSpec, agent: Container, settings: 
     isDeepStrictEqual(initWords.slice(0, 4), ['--mode=network-init', '--proxy-uid', String(proxyUid), '--proxy-gid']) &&
     isDeepStrictEqual([initWords[5], initWords[7]], ['--sidecar-state-dir', '--sidecar-tls-dir']) &&
     initWords.length === 9 &&
+    [4, 6, 8].every((index) => isValue(initWords[index] ?? '')) &&
     !init.env?.length;
   const [mode, ...options] = network.command?.slice(1) ?? [];
-  const networkIsDrivers = mode === '--mode=network' && options.every((word) => !word.startsWith('-') || word.startsWith('--upstream-'));
+  const networkIsDrivers = mode === '--mode=network' && options.every((word) => isValue(word.replace(/^--upstream-/, '')));
   const { runAsUser, capabilities, privileged, allowPrivilegeEscalation } = agent.securityContext ?? {};
   // Whoever can become the proxy's user passes its firewall.
   const agentIsBound =

@@ -1,0 +1,876 @@
+/**
+ * The backstop (manifests/components/backstop) on a real kube-apiserver: alone, where it has to judge pods as the webhook
+ * does, behind the webhook, where another webhook takes parts out again, and on API servers that drop image volumes.
+ */
+
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { Agent, createServer, request, type Server } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import jsonPatch, { escapePathComponent, type Operation } from 'fast-json-patch';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { readConfig } from '../../src/config.ts';
+import { decide } from '../../src/sideload/decide.ts';
+import { PINNED_VARIABLES } from '../../src/sideload/environment.ts';
+import type { Container, Pod, Volume } from '../../src/sideload/pod.ts';
+import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
+import { type Golden, listGoldens, readGolden } from '../goldens.ts';
+import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from '../pods.ts';
+import { ANY_METHOD, DROPPING, installed, REFUSED_PODS, sidecarTopology } from '../refusals.ts';
+import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { freePorts, type Process, waitFor } from './cluster/process.ts';
+import { startWebhook, writeOverlay } from './webhook.ts';
+
+const COMPONENT = fileURLToPath(new URL('../../manifests/components/backstop', import.meta.url));
+const CONFIG_MAP = ['configmap', 'openshell-sideload-backstop', '-n', 'openshell-system'];
+const dir = mkdtempSync(join(tmpdir(), 'sideload-backstop-'));
+const connections = new Agent({ keepAlive: true, maxSockets: 8 });
+let cluster: ControlPlane;
+
+const kubectl = (...args: string[]): Promise<string> => cluster.run(args);
+
+/** What the API server answers to a write. */
+interface Answer {
+  readonly code: number;
+  readonly message: string;
+  /** The first word of a refusal by the backstop. */
+  readonly reason: string | undefined;
+  readonly object: Pod;
+}
+
+function send(method: 'POST' | 'PATCH', path: string, body: unknown): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const headers = {
+      authorization: 'Bearer admin-token',
+      'content-type': method === 'POST' ? 'application/json' : 'application/strategic-merge-patch+json',
+    };
+    const { address: host, port, servingCertificate } = cluster;
+    const ca = readFileSync(servingCertificate);
+    const sent = request({ agent: connections, host, port, ca, method, path, headers }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        text += chunk;
+      });
+      response.on('error', reject).on('end', () => {
+        const object = JSON.parse(text);
+        const message: string = object.kind === 'Status' ? object.message : '';
+        const [, reason] =
+          /ValidatingAdmissionPolicy 'openshell-sideload-backstop(?:-changed)?' .*denied request: ([a-z-]+): /.exec(message) ?? [];
+        resolve({ code: response.statusCode ?? 0, message, reason, object });
+      });
+    });
+    sent.on('error', reject).end(JSON.stringify(body));
+  });
+}
+
+let serial = 0;
+
+/** Creates a pod under a name of its own. */
+function create(pod: Pod, { dryRun = true, namespace = 'agents' } = {}): Promise<Answer> {
+  serial++;
+  const metadata = { ...pod.metadata, name: `pod-${serial}`, namespace };
+  return send('POST', `/api/v1/namespaces/${namespace}/pods${dryRun ? '?dryRun=All' : ''}`, {
+    ...pod,
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata,
+  });
+}
+
+const patch = (pod: Pod, change: object, subresource = ''): Promise<Answer> =>
+  send('PATCH', `/api/v1/namespaces/${pod.metadata?.namespace}/pods/${pod.metadata?.name}${subresource}`, change);
+
+/** Creates a pod, and fails where it is refused. */
+async function stored(pod: Pod, options: { dryRun?: boolean; namespace?: string } = {}): Promise<Pod> {
+  const { message, object } = await create(pod, { dryRun: false, ...options });
+  expect(message).toBe('');
+  return object;
+}
+
+/** What the webhook makes of a pod. */
+function sideloaded({ pod, config }: Golden): Pod {
+  const outcome = decide(pod, config.sideload, UNKNOWN_CLUSTER);
+  return outcome.verdict === 'inject'
+    ? jsonPatch.applyPatch(structuredClone(pod), outcome.operations as Operation[], true).newDocument
+    : pod;
+}
+
+const goldens = listGoldens().inputs.map(readGolden);
+const supervised = (): Pod => sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent(LAUNCHED)] } });
+
+/** Applies a folder of manifests that takes in the component. */
+async function apply(name: string, resources: readonly string[] = []): Promise<void> {
+  const folder = join(dir, name);
+  mkdirSync(folder, { recursive: true });
+  const paths = (targets: readonly string[]): string[] => targets.map((target) => relative(folder, target));
+  writeFileSync(join(folder, 'kustomization.yaml'), stringify({ resources: paths(resources), components: paths([COMPONENT]) }));
+  await kubectl('apply', '--validate=strict', '-k', folder);
+}
+
+/** Changes the ConfigMap, and waits until a pod is judged by it. */
+async function setParameters(data: Record<string, string>, inForce: () => Promise<boolean>): Promise<void> {
+  await kubectl('patch', ...CONFIG_MAP, '--type=merge', '-p', JSON.stringify({ data }));
+  await waitFor(`parameters ${JSON.stringify(data)}`, 30, inForce);
+}
+
+const HOST_PATH = { name: 'openshell-supervisor-bin', hostPath: { path: '/opt/openshell/bin', type: 'Directory' } };
+const withHostPath = (): Pod => sandbox({ spec: { volumes: [HOST_PATH], containers: [agent(LAUNCHED)] } });
+const allowHostPath = (): Promise<void> =>
+  setParameters(
+    { allowedSideloadMethods: 'image-volume,init-container,host-path' },
+    async () => (await create(withHostPath())).code === 201,
+  );
+
+beforeAll(async () => {
+  cluster = await startControlPlane(join(dir, 'cluster'));
+  for (const namespace of ['openshell-system', 'agents', 'elsewhere']) await kubectl('create', 'namespace', namespace);
+  for (const namespace of ['agents', 'elsewhere']) {
+    // The controller that makes it does not run here.
+    await kubectl('create', 'serviceaccount', 'default', '-n', namespace);
+  }
+  await kubectl('create', 'serviceaccount', 'openshell-sandbox', '-n', 'agents');
+  await kubectl('label', 'namespace', 'agents', 'openshell.ai/sideload=enabled');
+  await apply('alone');
+  await waitFor('the policy is in force', 30, async () => (await create(sandbox())).reason === 'not-sideloaded');
+});
+
+afterAll(async () => {
+  connections.destroy();
+  await cluster?.stop();
+});
+
+/** A pod, and what is special about it. */
+interface Case {
+  readonly what: string;
+  readonly pod: Pod;
+}
+
+const SUPERVISOR = 'ghcr.io/nvidia/openshell/supervisor';
+const IMAGES = [
+  SUPERVISOR,
+  `${SUPERVISOR}:2@sha256:${'0'.repeat(64)}`,
+  `${SUPERVISOR}-evil:1`,
+  `evil@${SUPERVISOR}:1`,
+  'ghcr.io:443/nvidia/openshell/supervisor:1',
+];
+const WORDS = [
+  '--',
+  '--mode=process',
+  '--mode',
+  'process,network',
+  '--mode=process,network',
+  '$(MODE)',
+  'cp',
+  '/openshell-sandbox',
+  '\u001f--',
+];
+
+/** Other values for members that decide, by the member's name. */
+const OTHERS: Record<string, readonly unknown[]> = {
+  mountPath: [
+    '/opt/openshell/bin',
+    '/opt/openshell/bin/',
+    '/opt/openshell/bin/openshell-sandbox',
+    '/opt/openshell',
+    '/opt/openshell-2',
+    '/opt',
+    '/',
+    '/usr',
+    '/etc',
+    '/openshell-sandbox',
+    'opt/openshell/bin',
+    '/x/../opt/openshell/bin',
+  ],
+  image: IMAGES,
+  reference: IMAGES,
+  command: WORDS,
+  args: WORDS,
+  path: ['/opt/openshell/bin', '/opt/openshell/bin/', '/opt/openshell', '/tmp/evil'],
+  runAsUser: [0, 1000, 2 ** 31],
+  'openshell.ai/sandbox': ['true', 'false', 'yes'],
+  'openshell.ai/sideload-method': ['image-volume', 'init-container', 'host-path', 'none'],
+};
+
+/** What may come on top in a container; lists are appended to. */
+const ADDITIONS: readonly Record<string, unknown>[] = [
+  { terminationMessagePath: '/opt/openshell/bin/openshell-sandbox' },
+  { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x' }] },
+  { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x', readOnly: true }] },
+  { volumeMounts: [{ name: 'supervisor-bin', mountPath: '/x' }] },
+  { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/lib', readOnly: true }] },
+  { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/usr/local/bin', readOnly: true }] },
+  { env: [{ name: 'OPENSHELL_SUPERVISOR_TOPOLOGY', value: 'sidecar' }] },
+  { env: [{ name: 'OPENSHELL_NETWORK_ENFORCEMENT_MODE', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }] },
+  { env: [{ name: 'LD_PRELOAD', value: '/x' }] },
+  { env: [{ name: 'PATH', value: '/x' }] },
+  { envFrom: [{ configMapRef: { name: 'x' } }] },
+  { args: ['--', 'x'] },
+  { args: ['--mode=process', '--', 'x'] },
+  { args: ['--mode', 'network,process'] },
+  { restartPolicy: 'Always' },
+  { securityContext: { runAsNonRoot: true } },
+  { securityContext: { privileged: true } },
+];
+
+/** Every pod that differs from this one in one place: a member or element less, another value, or something on top. */
+function changesOf({ what, pod }: Case): Case[] {
+  const found: Case[] = [];
+  const change = (operation: Operation): void => {
+    found.push({
+      what: `${what}: ${JSON.stringify(operation)}`,
+      pod: jsonPatch.applyPatch(structuredClone(pod), [operation]).newDocument,
+    });
+  };
+  const visit = (value: unknown, path: string, member: string): void => {
+    change({ op: 'remove', path });
+    if (typeof value === 'string') change({ op: 'replace', path, value: `${value}x` });
+    if (typeof value === 'boolean') change({ op: 'replace', path, value: !value });
+    if (typeof value === 'number') change({ op: 'replace', path, value: value + 1 });
+    if (typeof value !== 'object' || value === null) {
+      for (const other of OTHERS[member] ?? []) if (other !== value) change({ op: 'replace', path, value: other });
+    } else {
+      for (const [key, child] of Object.entries(value))
+        visit(child, `${path}/${escapePathComponent(key)}`, Array.isArray(value) ? member : key);
+    }
+  };
+  const { labels, annotations } = pod.metadata ?? {};
+  for (const [part, value] of Object.entries({ metadata: { labels, annotations }, spec: pod.spec }))
+    for (const [key, child] of Object.entries(value ?? {})) if (child !== undefined) visit(child, `/${part}/${key}`, key);
+  for (const list of ['containers', 'initContainers'] as const)
+    for (const [index, container] of (pod.spec?.[list] ?? []).entries())
+      for (const [member, value] of ADDITIONS.flatMap((addition) => Object.entries(addition))) {
+        const there = (container as Record<string, unknown>)[member];
+        const object = typeof there === 'object' ? { ...there, ...(value as object) } : value;
+        change({
+          op: 'add',
+          path: `/spec/${list}/${index}/${member}`,
+          value: Array.isArray(there) ? [...there, ...(value as unknown[])] : object,
+        });
+      }
+  return found;
+}
+
+/** Why the backstop may refuse a pod that the webhook leaves alone: what docs/security.md says of it. */
+function stricter(pod: Pod): 'path' | 'variables' | undefined {
+  const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
+  const paths = containers.flatMap(({ volumeMounts }) => (volumeMounts ?? []).map(({ mountPath }) => mountPath ?? ''));
+  if (paths.some((path) => !path.startsWith('/') || path.includes('/../'))) return 'path';
+  const promised = pod.metadata?.annotations?.['openshell.ai/sideloaded'] !== undefined;
+  return promised || containers.some(({ envFrom }) => envFrom?.length) ? 'variables' : undefined;
+}
+
+/** The default that matters: the API server takes a volume without a source for an emptyDir before any webhook sees it. */
+function withDefaults(pod: Pod): Pod {
+  const volumes = pod.spec?.volumes?.map((volume) => (Object.keys(volume).length > 1 ? volume : { ...volume, emptyDir: {} }));
+  return volumes ? { ...pod, spec: { ...pod.spec, volumes } } : pod;
+}
+
+/**
+ * Creates all pods with nothing but the backstop in force, and compares its answers with what the webhook would say.
+ *
+ * @returns what differs, and how many pods there were of each outcome
+ */
+async function compare(
+  cases: readonly Case[],
+  flags: readonly string[],
+  facts = UNKNOWN_CLUSTER,
+): Promise<{ differences: string[]; seen: Record<string, number> }> {
+  const { sideload: settings } = readConfig(flags, {});
+  const [differences, seen]: [string[], Record<string, number>] = [[], {}];
+  const count = (outcome: string): void => {
+    seen[outcome] = (seen[outcome] ?? 0) + 1;
+  };
+  const judge = async ({ what, pod }: Case): Promise<void> => {
+    const { code, message, reason, object } = await create(pod);
+    const differs = (expected: string): void => {
+      differences.push(`${what}: ${reason ?? code} ${message}, but the webhook: ${expected}`);
+    };
+    if (code === 201) {
+      count('admitted');
+      // As it is stored: the API server fills in defaults.
+      const outcome = decide(object, settings, facts);
+      if (outcome.verdict !== 'skip') differs(outcome.reason);
+    } else if (reason === undefined) {
+      // Not a pod at all: the API server refuses it before it asks the policy.
+      count('invalid');
+      if (message.includes('ValidatingAdmissionPolicy')) differs('an answer');
+    } else {
+      const outcome = decide(withDefaults(pod), settings, facts);
+      const because = outcome.verdict === 'skip' ? stricter(pod) : undefined;
+      count(because ? `stricter: ${because}` : reason);
+      // What the webhook would put in, or why it cannot, the backstop does not know: it only says that something is missing.
+      const sameWord = outcome.reason === reason || ['not-sideloaded', 'image-volume-dropped'].includes(reason);
+      if (outcome.verdict === 'skip' ? !because : outcome.verdict === 'refuse' && !sameWord && !stricter(pod)) differs(outcome.reason);
+    }
+  };
+  await Promise.all(cases.map(judge));
+  return { differences: differences.sort(), seen };
+}
+
+/** Goldens that differ in how the supervisor gets into the pod, and into which container. */
+const WAYS = [
+  'agent-is-second',
+  'env-from',
+  'first-container',
+  'half-prepended-sidecar',
+  'image-volume-community',
+  'init-container',
+  'init-container-community',
+  'named-container',
+  'openshell-driver-image-volume',
+  'openshell-driver-init-container',
+  'openshell-driver-sidecar',
+  'openshift-driver',
+  'other-init-containers',
+  'plain',
+  'run-as-non-root-pod',
+];
+
+describe('alone, the backstop judges as the webhook does', () => {
+  it('pods as they are written, injected, refused, and with every part of them taken away or changed', async () => {
+    const outputs: Case[] = goldens.map((golden) => ({ what: golden.name, pod: sideloaded(golden) }));
+    const sidecars = sidecarTopology({}, {}, { env: [{ name: 'MODE', value: '--help' }] });
+    const changed: Case[] = [...outputs.filter(({ what }) => WAYS.includes(what)), { what: 'sidecars', pod: sidecars }];
+    expect(changed.length).toBe(WAYS.length + 1);
+    const { differences, seen } = await compare(
+      [
+        ...goldens.map(({ name, pod }) => ({ what: `${name}, not injected`, pod })),
+        ...REFUSED_PODS.map(({ why, pod }) => ({ what: why, pod })),
+        ...outputs,
+        ...changed.flatMap(changesOf),
+      ],
+      [],
+    );
+    expect(differences).toEqual([]);
+    expect(Object.keys(seen).sort()).toEqual([
+      'admitted',
+      'container-not-found',
+      'image-volume-dropped',
+      'incomplete-sidecar-topology',
+      'invalid',
+      'method-not-allowed',
+      'mount-path-taken',
+      'not-sideloaded',
+      'stricter: path',
+      'stricter: variables',
+      'supervisor-volume-shared',
+      'unknown-label-value',
+      'unknown-method',
+      'untrusted-supervisor',
+      'volume-name-taken',
+      'windows-pod',
+    ]);
+    expect(seen.admitted).toBeGreaterThan(outputs.length);
+  }, 300_000);
+
+  it.each([
+    {
+      what: 'a supervisor in another container than the agent',
+      pod: sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, name: 'other' }), agent()] } }),
+      reason: 'not-sideloaded',
+    },
+    {
+      what: 'a binary where only an image volume has one',
+      pod: installed({ container: { command: ['/opt/openshell/bin/usr/local/bin/openshell-sandbox'] } }),
+      reason: 'not-sideloaded',
+    },
+    {
+      what: 'a device over the binary',
+      pod: sandbox({
+        spec: {
+          volumes: [IMAGE_VOLUME, { name: 'disk', persistentVolumeClaim: { claimName: 'disk' } } as Volume],
+          containers: [agent({ ...LAUNCHED, volumeDevices: [{ name: 'disk', devicePath: '/opt/openshell/bin/x' } as object] })],
+        },
+      }),
+      reason: 'mount-path-taken',
+    },
+  ])('$what', async ({ pod, reason }) => {
+    const outcome = decide(pod, readConfig([], {}).sideload, UNKNOWN_CLUSTER);
+    expect(await create(pod)).toMatchObject({ code: 422, reason });
+    expect(outcome.reason).toBe(outcome.verdict === 'inject' ? 'converged' : reason);
+  });
+
+  it('but where the webhook, or envFrom, was there, it asks for every variable that the webhook pins', async () => {
+    const plain = sideloaded(readGolden('plain'));
+    const [container] = plain.spec?.containers ?? [];
+    const withEnv = (env: Container['env'], more: Partial<Container> = {}): Pod => ({
+      ...plain,
+      spec: { ...plain.spec, containers: [{ ...container, ...more, env }] },
+    });
+    const env = container?.env ?? [];
+    expect(await create(withEnv(env))).toMatchObject({ code: 201 });
+    for (const name of PINNED_VARIABLES) {
+      const others = env.filter((variable) => variable.name !== name);
+      expect(await create(withEnv(others))).toMatchObject({ code: 422, reason: 'not-sideloaded' });
+      for (const value of ['0', '-1', 'sidecar']) {
+        const replaced = withEnv([...others, { name, value }]);
+        expect([name, value, (await create(replaced)).reason]).toEqual([name, value, 'not-sideloaded']);
+      }
+    }
+    const driver = (more: Partial<Container>): Pod =>
+      sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, ...more })] } });
+    expect(await create(driver({}))).toMatchObject({ code: 201 });
+    const envFrom = [{ configMapRef: { name: 'x' } }];
+    expect(await create(driver({ envFrom }))).toMatchObject({ code: 422, reason: 'not-sideloaded' });
+    expect(await create(driver({ envFrom, env }))).toMatchObject({ code: 201 });
+  });
+
+  it('mirror pods, which are left alone', async () => {
+    const mirror = sandbox({
+      annotations: { 'kubernetes.io/config.mirror': 'x' },
+      spec: { nodeName: 'node', automountServiceAccountToken: false } as object,
+    });
+    expect(await create(mirror)).toMatchObject({ code: 201 });
+  });
+
+  it('host paths, where they are allowed', async () => {
+    expect(await create(withHostPath())).toMatchObject({ code: 403, reason: 'method-not-allowed' });
+    await allowHostPath();
+    const view = { name: 'view', hostPath: { path: '/opt' } };
+    const spy = agent({ name: 'spy', volumeMounts: [{ name: 'view', mountPath: '/x' }] });
+    const watched = sandbox({ spec: { volumes: [HOST_PATH, view], containers: [agent(LAUNCHED), spy] } });
+    expect(await create(watched)).toMatchObject({ code: 422, reason: 'supervisor-volume-shared' });
+    const cases = [withHostPath(), watched].flatMap((pod) => changesOf({ what: 'a host path', pod }));
+    expect((await compare(cases, ANY_METHOD)).differences).toEqual([]);
+  });
+});
+
+/** As large as pods get: hundreds of volumes, variables and containers, and a long script. */
+function largePod(): Pod {
+  const list = <T>(length: number, element: (index: number) => T): T[] => Array.from({ length }, (_, index) => element(index));
+  const volumes = list(200, (index) => ({ name: `data-${index}`, emptyDir: {} }));
+  const volumeMounts = volumes.map(({ name }) => ({ name, mountPath: `/data/of/some/length/${name}` }));
+  const env = list(300, (index) => ({ name: `VARIABLE_${index}`, value: 'x'.repeat(100) }));
+  const sidecars = list(200, (index) => agent({ name: `sidecar-${index}`, volumeMounts: volumeMounts.slice(0, 20) }));
+  const args = ['--', 'sh', '-c', 'x'.repeat(100_000)];
+  const { spec, ...pod } = installed({
+    container: { args, env, volumeMounts: [...LAUNCHED.volumeMounts, ...volumeMounts] },
+    others: sidecars,
+  });
+  return { ...pod, spec: { ...spec, volumes: [...(spec?.volumes ?? []), ...volumes] } };
+}
+
+it('a large pod stays within the costs that the API server allows', async () => {
+  expect(await create(largePod())).toMatchObject({ code: 201 });
+});
+
+describe('without its ConfigMap', () => {
+  let manifest: string;
+  let pod: Pod;
+  beforeAll(async () => {
+    pod = await stored({ ...supervised(), metadata: { ...supervised().metadata, finalizers: ['example.com/job'] } as object });
+    manifest = await kubectl('get', ...CONFIG_MAP, '-o', 'json');
+    await kubectl('delete', ...CONFIG_MAP);
+    await waitFor('the ConfigMap is missed', 30, async () => (await create(supervised())).code === 422);
+  });
+  afterAll(async () => {
+    const { apiVersion, kind, data, metadata } = JSON.parse(manifest);
+    const { name, namespace } = metadata;
+    await cluster.run(['create', '-f', '-'], JSON.stringify({ apiVersion, kind, data, metadata: { name, namespace } }));
+    await waitFor('the ConfigMap is seen', 30, async () => (await create(supervised())).code === 201);
+  });
+
+  it.each([{ 'openshell.ai/sandbox': 'true' }, { 'openshell.ai/managed-by': 'openshell' }])('a sandbox is refused: %o', async (labels) => {
+    const refused = await create({ ...supervised(), metadata: { labels } });
+    expect(refused.code).toBe(422);
+    expect(refused.message).toMatch(
+      /'openshell-sideload-backstop' with binding 'openshell-sideload-backstop-\w+' denied request: failed to configure binding: no params found/,
+    );
+  });
+
+  it.each([{ app: 'x' }, { 'openshell.ai/sandbox': 'false', 'openshell.ai/managed-by': 'openshell' }])(
+    'any other pod is created: %o',
+    async (labels) => {
+      expect(await create(sandbox({ labels }))).toMatchObject({ code: 201 });
+    },
+  );
+
+  it('a sandbox that is there can be changed and removed', async () => {
+    expect(await patch(pod, { metadata: { annotations: { a: 'b' } } })).toMatchObject({ code: 200 });
+    await kubectl('delete', 'pod', '-n', 'agents', pod.metadata?.name ?? '', '--wait=false');
+    expect(await patch(pod, { metadata: { finalizers: null } })).toMatchObject({ code: 200 });
+    expect((await cluster.kubectl(['get', 'pod', '-n', 'agents', pod.metadata?.name ?? ''])).stderr).toContain('NotFound');
+  });
+});
+
+describe('a change of a stored pod', () => {
+  const withFinalizer = (pod: Pod): Pod => ({ ...pod, metadata: { ...pod.metadata, finalizers: ['example.com/job'] } as object });
+  const image = (name: string, reference: string, list = 'containers') => ({ spec: { [list]: [{ name, image: reference }] } });
+  const labels = (values: Record<string, string | null>) => ({ metadata: { labels: values } });
+  const managed = (): Pod => ({ ...supervised(), metadata: { labels: { 'openshell.ai/managed-by': 'openshell' } } });
+
+  it.each([
+    {
+      what: 'the label taken away',
+      pod: supervised(),
+      change: labels({ 'openshell.ai/sandbox': null }),
+      code: 403,
+      reason: 'not-labelled',
+    },
+    {
+      what: 'the label set to "false"',
+      pod: supervised(),
+      change: labels({ 'openshell.ai/sandbox': 'false' }),
+      code: 403,
+      reason: 'opted-out',
+    },
+    {
+      what: 'a typo in the label',
+      pod: supervised(),
+      change: labels({ 'openshell.ai/sandbox': 'True' }),
+      code: 422,
+      reason: 'unknown-label-value',
+    },
+    {
+      what: 'OpenShell’s label taken away',
+      pod: managed(),
+      change: labels({ 'openshell.ai/managed-by': null }),
+      code: 403,
+      reason: 'not-labelled',
+    },
+    {
+      what: 'an opt-out beside OpenShell’s label',
+      pod: managed(),
+      change: labels({ 'openshell.ai/sandbox': 'false' }),
+      code: 403,
+      reason: 'opted-out',
+    },
+    {
+      what: 'another installer image',
+      pod: installed({}),
+      change: image('openshell-supervisor-install', 'registry.example/evil:1', 'initContainers'),
+      code: 403,
+      reason: 'untrusted-supervisor',
+    },
+    {
+      what: 'another network supervisor',
+      pod: sidecarTopology(),
+      change: image('openshell-supervisor-network', `${SUPERVISOR}-evil:1`),
+      code: 403,
+      reason: 'untrusted-supervisor',
+    },
+  ])('$what is refused in a supervised pod', async ({ pod, change, code, reason }) => {
+    expect(await patch(await stored(pod), change)).toMatchObject({ code, reason });
+  });
+
+  it.each([
+    { what: 'an annotation', pod: supervised(), change: { metadata: { annotations: { 'openshell.ai/sandbox-container': 'other' } } } },
+    { what: 'another label', pod: supervised(), change: labels({ app: 'x' }) },
+    { what: 'both labels for one', pod: managed(), change: labels({ 'openshell.ai/sandbox': 'true', 'openshell.ai/managed-by': null }) },
+    { what: "the agent's image", pod: installed({}), change: image('agent', 'registry.example/agent:2') },
+    {
+      what: 'another tag of the installer',
+      pod: installed({}),
+      change: image('openshell-supervisor-install', `${SUPERVISOR}:2`, 'initContainers'),
+    },
+    { what: 'a finalizer', pod: supervised(), change: { metadata: { finalizers: ['example.com/other'] } } },
+    { what: 'a toleration', pod: supervised(), change: { spec: { tolerations: [{ key: 'x', operator: 'Exists' }] } } },
+  ])('$what is admitted in a supervised pod', async ({ pod, change }) => {
+    expect(await patch(await stored(pod), change)).toMatchObject({ code: 200 });
+  });
+
+  it('is admitted whatever it takes away, while the pod is being deleted', async () => {
+    const pod = await stored(withFinalizer(installed({})));
+    await kubectl('delete', 'pod', '-n', 'agents', pod.metadata?.name ?? '', '--wait=false');
+    for (const change of [
+      image('openshell-supervisor-install', 'registry.example/evil:1', 'initContainers'),
+      labels({ 'openshell.ai/sandbox': null }),
+      { metadata: { finalizers: null } },
+    ])
+      expect(await patch(pod, change)).toMatchObject({ code: 200 });
+  });
+
+  it('is admitted in a pod that was there without a supervisor before the namespace opted in', async () => {
+    const [changed, removed] = [
+      await stored(withFinalizer(sandbox()), { namespace: 'elsewhere' }),
+      await stored(withFinalizer(sandbox()), { namespace: 'elsewhere' }),
+    ];
+    await kubectl('label', 'namespace', 'elsewhere', 'openshell.ai/sideload=enabled');
+    await waitFor(
+      'the namespace has opted in',
+      30,
+      async () => (await create(sandbox(), { namespace: 'elsewhere' })).reason === 'not-sideloaded',
+    );
+    const debug = { spec: { ephemeralContainers: [{ name: 'debug', image: 'registry.example/debug:1' }] } };
+    expect(await patch(changed, debug, '/ephemeralcontainers')).toMatchObject({ code: 200 });
+    for (const change of [
+      image('agent', 'registry.example/agent:2'),
+      labels({ 'openshell.ai/sandbox': null }),
+      { metadata: { finalizers: null } },
+    ])
+      expect(await patch(changed, change)).toMatchObject({ code: 200 });
+    await kubectl('delete', 'pod', '-n', 'elsewhere', removed.metadata?.name ?? '', '--wait=false');
+    expect(await patch(removed, { metadata: { finalizers: null } })).toMatchObject({ code: 200 });
+    expect((await cluster.kubectl(['get', 'pod', '-n', 'elsewhere', removed.metadata?.name ?? ''])).stderr).toContain('NotFound');
+  });
+});
+
+describe('an ephemeral container', () => {
+  const debug = (parts: object = {}) => ({
+    spec: { ephemeralContainers: [{ name: 'debug', image: 'registry.example/debug:1', ...parts }] },
+  });
+  const writable = { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x' }] };
+  const toPod = async (change: object, pod = installed({})): Promise<Answer> => patch(await stored(pod), change, '/ephemeralcontainers');
+
+  it('is refused in a supervised pod', async () => {
+    expect(await toPod(debug())).toMatchObject({ code: 403, reason: 'containers-outside' });
+    expect(await toPod(debug({ targetContainerName: 'agent' }))).toMatchObject({ code: 403, reason: 'containers-outside' });
+  });
+
+  it('is refused also after the annotation was changed that names the sandbox container', async () => {
+    const pod = await stored(installed({}));
+    expect(await patch(pod, { metadata: { annotations: { 'openshell.ai/sandbox-container': 'other' } } })).toMatchObject({ code: 200 });
+    expect(await patch(pod, debug(), '/ephemeralcontainers')).toMatchObject({ code: 403, reason: 'containers-outside' });
+  });
+
+  it('is admitted in a pod that opted out', async () => {
+    expect(await toPod(debug(), sandbox({ labels: { 'openshell.ai/sandbox': 'false' } }))).toMatchObject({ code: 200 });
+  });
+
+  it('is admitted where the operator allows it, unless it could replace the supervisor', async () => {
+    const pod = await stored(supervised());
+    await setParameters(
+      { ephemeralContainers: 'allow' },
+      async () => (await patch(pod, debug(), '/ephemeralcontainers?dryRun=All')).code === 200,
+    );
+    expect(await toPod(debug(writable))).toMatchObject({ code: 422, reason: 'supervisor-volume-shared' });
+    expect(await toPod(debug({ volumeMounts: [{ ...writable.volumeMounts[0], readOnly: true }] }))).toMatchObject({ code: 200 });
+  });
+});
+
+describe('behind the webhook', () => {
+  let webhook: Process;
+  let ports: { port: number; adminPort: number };
+  let other: Server;
+  /** What the other webhook does: at first something that ours puts right, so that both are called again. */
+  const provocation: readonly Operation[] = [{ op: 'remove', path: '/spec/containers/0/command' }];
+  let first = provocation;
+  let last: readonly Operation[] = [];
+  const calls = new Map<string, number>();
+
+  const called = (admission: { uid: string; object: Pod }): object => {
+    const name = admission.object.metadata?.name ?? '';
+    const times = (calls.get(name) ?? 0) + 1;
+    calls.set(name, times);
+    const patchText = JSON.stringify(times === 1 ? first : last);
+    return { uid: admission.uid, allowed: true, patchType: 'JSONPatch', patch: Buffer.from(patchText).toString('base64') };
+  };
+
+  beforeAll(async () => {
+    const [port = 0, adminPort = 0] = await freePorts(2);
+    ports = { port, adminPort };
+    webhook = await startWebhook(dir, ports, ANY_METHOD);
+    await apply('both', [writeOverlay(dir, port)]);
+    await allowHostPath();
+
+    const tls = { cert: readFileSync(join(dir, 'tls', 'tls.crt')), key: readFileSync(join(dir, 'tls', 'tls.key')) };
+    other = createServer(tls, async (incoming, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of incoming) chunks.push(chunk);
+      const review = JSON.parse(Buffer.concat(chunks).toString());
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: called(review.request) }));
+    });
+    await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
+    const entry = (reinvocationPolicy: 'Never' | 'IfNeeded') => ({
+      name: `${reinvocationPolicy.toLowerCase()}.example.com`,
+      admissionReviewVersions: ['v1'],
+      sideEffects: 'None',
+      reinvocationPolicy,
+      clientConfig: {
+        url: `https://127.0.0.1:${(other.address() as { port: number }).port}/`,
+        caBundle: readFileSync(join(dir, 'tls', 'ca.crt')).toString('base64'),
+      },
+      rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }],
+      objectSelector: { matchLabels: { 'example.com/called': reinvocationPolicy } },
+    });
+    // After ours: the API server calls configurations in the order of their names.
+    const configuration = {
+      apiVersion: 'admissionregistration.k8s.io/v1',
+      kind: 'MutatingWebhookConfiguration',
+      metadata: { name: 'zz-other' },
+      webhooks: [entry('Never'), entry('IfNeeded')],
+    };
+    await cluster.run(['create', '-f', '-'], JSON.stringify(configuration));
+    const both = sandbox({ labels: { 'openshell.ai/sandbox': 'true', 'example.com/called': 'IfNeeded' } });
+    await waitFor('both webhooks are called', 30, async () => (await create(both)).code === 201 && calls.get(`pod-${serial}`) === 2, [
+      webhook,
+    ]);
+  });
+  afterAll(async () => {
+    other?.close();
+    await webhook?.stop();
+  });
+
+  it('every golden pod is admitted, by both', async () => {
+    let inUse = ANY_METHOD.join();
+    for (const golden of [...goldens].sort((a, b) => a.flags.join().localeCompare(b.flags.join()))) {
+      if (golden.flags.join() !== inUse) {
+        await webhook.stop();
+        webhook = await startWebhook(dir, ports, golden.flags);
+        inUse = golden.flags.join();
+      }
+      const settings = golden.config.sideload;
+      for (const pod of [golden.pod, sideloaded(golden)]) {
+        const { message, object } = await create(pod);
+        expect([golden.name, message]).toEqual([golden.name, '']);
+        expect([golden.name, decide(object, settings, UNKNOWN_CLUSTER).reason]).toEqual([golden.name, 'already-sideloaded']);
+      }
+    }
+    await webhook.stop();
+    webhook = await startWebhook(dir, ports, ANY_METHOD);
+  });
+
+  const container = '/spec/containers/0';
+  const mount = (name: string, mountPath: string): Operation => ({
+    op: 'add',
+    path: `${container}/volumeMounts/-`,
+    value: { name, mountPath },
+  });
+  const spy = { name: 'spy', image: 'registry.example/spy:1', volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x' }] };
+  const remove = (path: string): Operation => ({ op: 'remove', path });
+  const replace = (path: string, value: unknown): Operation => ({ op: 'replace', path, value });
+  const rewrites: readonly { what: string; method?: string; does: readonly Operation[]; reason: string }[] = [
+    { what: 'takes the mount away', does: [remove(`${container}/volumeMounts/0`)], reason: 'not-sideloaded' },
+    {
+      what: 'takes mount and image volume away',
+      does: [remove(`${container}/volumeMounts/0`), remove('/spec/volumes/0')],
+      reason: 'image-volume-dropped',
+    },
+    { what: 'takes the command away', does: [remove(`${container}/command`)], reason: 'not-sideloaded' },
+    { what: 'wraps the command', does: [{ op: 'add', path: `${container}/command/0`, value: 'env' }], reason: 'not-sideloaded' },
+    { what: 'makes the mount writable', does: [remove(`${container}/volumeMounts/0/readOnly`)], reason: 'not-sideloaded' },
+    {
+      what: 'takes the install container away',
+      method: 'init-container',
+      does: [remove('/spec/initContainers/0')],
+      reason: 'not-sideloaded',
+    },
+    { what: 'takes root away', does: [replace(`${container}/securityContext/runAsUser`, 1000)], reason: 'not-sideloaded' },
+    { what: 'takes all variables away', does: [remove(`${container}/env`)], reason: 'not-sideloaded' },
+    {
+      what: 'asks for sidecars',
+      does: [{ op: 'add', path: `${container}/env/-`, value: { name: 'OPENSHELL_SUPERVISOR_TOPOLOGY', value: 'sidecar' } }],
+      reason: 'not-sideloaded',
+    },
+    {
+      what: 'swaps the image of the volume',
+      does: [replace('/spec/volumes/0/image/reference', 'registry.example/evil')],
+      reason: 'untrusted-supervisor',
+    },
+    {
+      what: 'swaps the image of the install container',
+      method: 'init-container',
+      does: [replace('/spec/initContainers/0/image', 'registry.example/evil')],
+      reason: 'untrusted-supervisor',
+    },
+    {
+      what: 'lets another container write',
+      method: 'init-container',
+      does: [{ op: 'add', path: '/spec/containers/-', value: spy }],
+      reason: 'supervisor-volume-shared',
+    },
+    {
+      what: 'mounts something over the binary',
+      does: [
+        { op: 'add', path: '/spec/volumes/-', value: { name: 'data', emptyDir: {} } },
+        mount('data', '/opt/openshell/bin/openshell-sandbox'),
+      ],
+      reason: 'mount-path-taken',
+    },
+    {
+      what: 'puts another volume in the place of the supervisor’s',
+      does: [replace('/spec/volumes/0', { name: 'openshell-supervisor-bin', configMap: { name: 'x' } })],
+      reason: 'volume-name-taken',
+    },
+    {
+      what: 'lets the supervisor leave the network to others',
+      does: [{ op: 'add', path: `${container}/command/1`, value: '--mode=process' }],
+      reason: 'incomplete-sidecar-topology',
+    },
+    {
+      what: 'moves the pod to Windows',
+      does: [{ op: 'add', path: '/spec/nodeSelector', value: { 'kubernetes.io/os': 'windows' } }],
+      reason: 'windows-pod',
+    },
+  ];
+  const rewritten = (reinvocationPolicy: string, method = 'image-volume'): Pod =>
+    sandbox({
+      labels: { 'openshell.ai/sandbox': 'true', 'example.com/called': reinvocationPolicy },
+      annotations: { 'openshell.ai/sideload-method': method },
+      // Its token would be volume and mount 0.
+      spec: { automountServiceAccountToken: false } as object,
+    });
+
+  it.each(rewrites)('another webhook that $what, and has the last word, is caught', async ({ method, does, reason }) => {
+    last = does;
+    expect(await create(rewritten('IfNeeded', method))).toMatchObject({ code: expect.toBeOneOf([403, 422]), reason });
+    expect(calls.get(`pod-${serial}`)).toBe(2);
+  });
+
+  it('a volume that is taken away while its mount stays is refused by the API server itself', async () => {
+    last = [remove('/spec/volumes/0')];
+    expect(await create(rewritten('IfNeeded'))).toMatchObject({
+      code: 422,
+      reason: undefined,
+      message: expect.stringContaining('volumeMounts[0].name: Not found: "openshell-supervisor-bin"'),
+    });
+  });
+
+  it('what another webhook takes away without having the last word is put back', async () => {
+    const { code, object } = await create(rewritten('Never'));
+    expect([code, calls.get(`pod-${serial}`)]).toEqual([201, 1]);
+    expect(decide(object, readConfig(ANY_METHOD, {}).sideload, UNKNOWN_CLUSTER).reason).toBe('already-sideloaded');
+  });
+
+  it('a label that another webhook adds makes a sandbox, which the webhook never saw', async () => {
+    const unseen = sandbox({ labels: { 'example.com/called': 'Never' } });
+    first = [];
+    expect(await create(unseen)).toMatchObject({ code: 201 });
+    first = [{ op: 'add', path: '/metadata/labels/openshell.ai~1sandbox', value: 'true' }];
+    expect(await create(unseen)).toMatchObject({ code: 422, reason: 'not-sideloaded' });
+  });
+});
+
+describe.each(['1.34', '1.30'] as const)('kube-apiserver %s, which drops image volumes', (release) => {
+  beforeAll(async () => {
+    await kubectl('delete', 'mutatingwebhookconfiguration', '--all');
+    // Made anew by this API server, which judges the policies themselves; taken away before it starts, because an API server
+    // that once was without bindings sees no more changes of a ConfigMap (kubernetes/kubernetes#130887).
+    await kubectl('delete', 'validatingadmissionpolicy,validatingadmissionpolicybinding', '--all');
+    await cluster.stopApiserver();
+    await cluster.startApiserver({ release });
+    await apply('alone');
+    await waitFor('the policy is in force', 30, async () => (await create(sandbox())).reason === 'not-sideloaded');
+    await allowHostPath();
+  });
+
+  it('refuses the pods whose supervisor it dropped, and admits the others', async () => {
+    const answers = await Promise.all(
+      goldens.map(async (golden) => {
+        const pod = sideloaded(golden);
+        const { code, reason } = await create(pod);
+        const image = pod.spec?.volumes?.some((volume) => volume.image) ?? false;
+        return { name: golden.name, image, admitted: code === 201, reason };
+      }),
+    );
+    expect(answers.filter(({ image, admitted }) => image === admitted)).toEqual([]);
+    const reasons = answers.filter(({ image }) => image).map(({ reason }) => reason);
+    expect([...new Set(reasons)].sort()).toEqual(['image-volume-dropped']);
+  });
+
+  it('refuses what the webhook refuses', async () => {
+    const { differences } = await compare(
+      REFUSED_PODS.map(({ why, pod }) => ({ what: why, pod })),
+      ANY_METHOD,
+      DROPPING,
+    );
+    expect(differences).toEqual([]);
+  });
+
+  it('judges a large pod within the costs that it allows', async () => {
+    expect(await create(largePod())).toMatchObject({ code: 201 });
+  });
+});
