@@ -9,6 +9,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./cli/serve.ts')).serve,
   inject: async () => (await import('./cli/inject.ts')).inject,
+  check: async () => (await import('./cli/check.ts')).check,
   explain: async () => (await import('./cli/explain.ts')).explain,
 };
 

@@ -8,7 +8,7 @@ import { answer, type Cluster } from './client.ts';
  * depends on the release of the API server.
  *
  * @returns both directions of the connection; it ends when the pod closes it, and fails when the kubelet cannot connect
- * @throws Error when the API server or the kubelet refuses
+ * @throws Error when the API server refuses, with `code`, or does not answer
  */
 export async function forwardPort({ k8s, config }: Cluster, namespace: string, pod: string, port: number): Promise<Duplex> {
   const [near, far] = duplexPair();
@@ -20,8 +20,10 @@ export async function forwardPort({ k8s, config }: Cluster, namespace: string, p
     },
   });
   const opened = new k8s.PortForward(config).portForward(namespace, pod, [port], far, problems, far).catch((event: unknown) => {
-    // The WebSocket library rejects with an event.
-    throw new Error((event as { message?: string }).message ?? 'the connection was refused');
+    // The WebSocket library rejects with an event, whose message alone holds the status.
+    const { message = 'the connection was refused' } = event as { message?: string };
+    const [, code] = /response: (\d+)$/.exec(message) ?? [];
+    throw Object.assign(new Error(message), code ? { code: Number(code) } : {});
   });
   const socket = await answer(`connect with port ${port} of pod ${namespace}/${pod} (get and create of pods/portforward)`, opened);
   // A function only where client-node is asked to connect again.

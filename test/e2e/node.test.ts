@@ -3,6 +3,7 @@
  * pod creations while the webhook is restarted, scaled, rotated, killed and removed.
  */
 
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,6 +111,22 @@ afterAll(async () => {
   removeSupervisorFromNode();
 });
 
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+
+/** What `openshell-sideload check` says: its exit code, and the sign of each line. */
+function check(...args: string[]): { code: number | null; signs: string[]; stdout: string } {
+  const kubeconfig = `--kubeconfig=${cluster.controlPlane.kubeconfig}`;
+  const { status, stdout } = spawnSync(process.execPath, [MAIN, 'check', kubeconfig, ...args], { encoding: 'utf8' });
+  return { code: status, signs: [...stdout.matchAll(/^ {2}(\S) /gm)].map(([, sign = '']) => sign), stdout };
+}
+
+describe('openshell-sideload check --pre', () => {
+  it('finds that the cluster can take it', () => {
+    const { code, signs, stdout } = check('--pre');
+    expect([code, signs], stdout).toEqual([0, Array(7).fill('✓')]);
+  });
+});
+
 describe('the installation', () => {
   it('serves within seconds on an empty cluster', async () => {
     const started = Date.now();
@@ -124,6 +141,23 @@ describe('the installation', () => {
 
   it('has replicas that restart by themselves without ever having failed', async () => {
     expect(await restarts()).toEqual([0, 0]);
+  });
+});
+
+describe('openshell-sideload check', () => {
+  it('finds everything fine, through the kubelet too', () => {
+    const { code, signs, stdout } = check();
+    // The backstop is not installed.
+    expect([code, signs.filter((sign) => sign !== '✓')], stdout).toEqual([0, ['-']]);
+    for (const name of ['readiness', 'served certificate'])
+      expect(stdout.match(new RegExp(`✓ ${name}: openshell-sideload-`, 'g')), stdout).toHaveLength(2);
+  });
+
+  it('says the same to programs', () => {
+    const { code, stdout } = check('-o', 'json');
+    const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: { name: string; status: string }[] };
+    expect([code, ok]).toEqual([0, true]);
+    expect(checks.filter(({ status }) => status !== 'ok').map(({ name, status }) => [name, status])).toEqual([['backstop', 'skipped']]);
   });
 });
 

@@ -39,6 +39,9 @@ export interface ControlPlane {
   readonly stop: () => Promise<void>;
 }
 
+/** A proxy would answer for webhooks whose Service leads nowhere. */
+const WITHOUT_PROXY = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/_proxy$/i.test(name)));
+
 /** The first address of --service-cluster-ip-range, which kube-apiserver takes for the Service `kubernetes`. */
 export const KUBERNETES_CLUSTER_IP = '10.0.0.1';
 
@@ -121,6 +124,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
         ...flags,
       ],
       file(starts === 1 ? 'kube-apiserver.log' : `kube-apiserver-${starts}.log`),
+      WITHOUT_PROXY,
     );
     await waitFor('a ready kube-apiserver', 60, async () => (await kubectl(['get', '--raw=/readyz'])).code === 0, [etcd, apiserver]);
   };

@@ -1,0 +1,62 @@
+/** `openshell-sideload check`: whether a cluster can take the webhook, or whether the one that it has guards sandboxes. */
+
+import { type Access, type Cluster, connect } from '../cluster/client.ts';
+import { ConfigError } from '../config.ts';
+import { CERTIFICATES } from './check/certificates.ts';
+import { CLUSTER } from './check/cluster.ts';
+import { type Context, contextOf } from './check/context.ts';
+import { END_TO_END } from './check/end-to-end.ts';
+import { BEFORE_INSTALLATION, INSTALLATION } from './check/installation.ts';
+import { NAMESPACES } from './check/namespaces.ts';
+import { heading, json, lines, progress, summary } from './check/report.ts';
+import { type Group, type Result, runChecks } from './check/run.ts';
+import { type Command, type CommandLine, EXIT } from './command.ts';
+
+const BEFORE: readonly Group<Context>[] = [CLUSTER, BEFORE_INSTALLATION];
+const AFTER: readonly Group<Context>[] = [CLUSTER, INSTALLATION, CERTIFICATES, NAMESPACES, END_TO_END];
+
+/** A file that cannot be used is a mistake of the command line; a cluster that does not answer is a finding. */
+async function open(access: Access): Promise<Cluster> {
+  try {
+    return await connect(access);
+  } catch (error) {
+    throw new ConfigError([`the kubeconfig cannot be used: ${error instanceof Error ? error.message : String(error)}`]);
+  }
+}
+
+async function run({ flags, config }: CommandLine): Promise<number> {
+  const output = flags.get('output')?.[0];
+  if (output !== undefined && output !== 'json') throw new ConfigError([`--output ${JSON.stringify(output)}: expected json`]);
+  const pre = flags.has('pre');
+  if (pre && flags.has('in')) throw new ConfigError(['--in: no pod is tried with --pre']);
+  const cluster = await open({ kubeconfig: flags.get('kubeconfig')?.[0], context: flags.get('context')?.[0] });
+  const context = contextOf(cluster, config, pre, flags.get('in')?.[0]);
+
+  const results: Result[] = [];
+  const { show, clear } = progress(process.stderr);
+  for await (const result of runChecks(pre ? BEFORE : AFTER, context, show)) {
+    clear();
+    if (output === undefined) {
+      if (results.at(-1)?.group !== result.group) process.stdout.write(heading(result.group));
+      process.stdout.write(lines(result));
+    }
+    results.push(result);
+  }
+  process.stdout.write(output === undefined ? summary(results) : json(results));
+  return results.some(({ status }) => status === 'failed') ? EXIT.failed : EXIT.done;
+}
+
+export const check: Command = {
+  usage: 'check [--pre] [-o json] [--in NAMESPACE] [--context NAME] [SETTINGS]',
+  description:
+    'Looks whether the webhook of a cluster guards its sandboxes: a list of ticks (✓), warnings (!) and crosses (✗), each cross with the way out. Nothing is changed; pods are tried as dry runs. It ends with 1 when there is a cross. The settings say where the webhook is (--namespace); its own are read from its Deployment.',
+  options: {
+    pre: { description: 'Before the installation: looks whether the cluster can take it, and whether you may install it.' },
+    output: { short: 'o', value: 'FORMAT', description: 'json: {"ok", "checks": [{"group", "name", "status", "detail", "wayOut"}]}.' },
+    in: { value: 'NAMESPACE', description: 'Where to try a pod. Without it: in the first namespace that opted in.' },
+    kubeconfig: { value: 'FILE', description: 'Instead of the files that KUBECONFIG names, or the service account of a pod.' },
+    context: { value: 'NAME', description: 'The context of the kubeconfig. Without it: the current one.' },
+  },
+  takesWords: false,
+  run,
+};

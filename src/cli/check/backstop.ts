@@ -1,0 +1,90 @@
+/** The backstop of manifests/components/backstop: whether it is in force, and knows the webhook's choices. */
+
+import type { V1ConfigMap, V1ValidatingAdmissionPolicyBinding } from '@kubernetes/client-node';
+import { answer, orUndefined } from '../../cluster/client.ts';
+import type { SideloadSettings } from '../../sideload/settings.ts';
+import type { Context } from './context.ts';
+import { ENTRIES } from './entries.ts';
+import { type Finding, failed, problemsOr, skipped, warning } from './finding.ts';
+import { requirementsOf, without, written } from './selectors.ts';
+
+const COMPONENT = 'manifests/components/backstop';
+const DOCUMENTED = 'docs/security.md#backstop';
+
+/** The values of a key, separated as in the policy. */
+function listed({ data }: V1ConfigMap, key: string): string[] {
+  return (data?.[key] ?? '')
+    .split(/[,\n]/)
+    .map((value) => value.trim())
+    .filter((value) => value !== '');
+}
+
+/** What the webhook puts into pods and the backstop would refuse. */
+export function judgeParameters(parameters: V1ConfigMap, { trustedImages, allowedMethods }: SideloadSettings): Finding[] {
+  const name = `ConfigMap ${parameters.metadata?.namespace}/${parameters.metadata?.name}`;
+  const wayOut = `kubectl edit configmap ${parameters.metadata?.name} -n ${parameters.metadata?.namespace}; ${DOCUMENTED}`;
+  const trusted = listed(parameters, 'trustedSupervisorImages');
+  const untrusted = [...trustedImages].filter((image) => !trusted.includes(image));
+  const methods = listed(parameters, 'allowedSideloadMethods');
+  return [
+    ...(untrusted.length > 0
+      ? [failed(`${name} lacks ${untrusted.join(', ')} in trustedSupervisorImages: such sandboxes are refused`, wayOut)]
+      : []),
+    // Of the methods, the backstop asks for this one only.
+    ...(allowedMethods.includes('host-path') && !methods.includes('host-path')
+      ? [failed(`${name} lacks host-path in allowedSideloadMethods: such sandboxes are refused`, wayOut)]
+      : []),
+  ];
+}
+
+function denies({ spec }: V1ValidatingAdmissionPolicyBinding): boolean {
+  return spec?.validationActions?.includes('Deny') === true;
+}
+
+/** Pods that no binding covers. A binding covers an entry's pods when it asks for nothing but what the entry asks for. */
+function uncovered(bindings: readonly V1ValidatingAdmissionPolicyBinding[]): string[] {
+  return Object.values(ENTRIES)
+    .filter((pods) => !bindings.some(({ spec }) => without(requirementsOf(spec?.matchResources?.objectSelector), pods).length === 0))
+    .map((pods) => pods.map(written).join(', '));
+}
+
+export async function checkBackstop({ cluster: { k8s, config }, configuration, deployed }: Context): Promise<Finding | readonly Finding[]> {
+  const admission = config.makeApiClient(k8s.AdmissionregistrationV1Api);
+  const core = config.makeApiClient(k8s.CoreV1Api);
+  const name = `${(await configuration()).metadata?.name}-backstop`;
+  const { items: policies } = await answer('list ValidatingAdmissionPolicies', admission.listValidatingAdmissionPolicy());
+  const isThere = (policy: string): boolean => policies.some(({ metadata }) => metadata?.name === policy);
+  if (!isThere(name)) return skipped(`not installed: ${COMPONENT} adds it, ${DOCUMENTED} says what it is for`);
+
+  const { items } = await answer('list ValidatingAdmissionPolicyBindings', admission.listValidatingAdmissionPolicyBinding());
+  const bindingsOf = (policy: string) => items.filter((binding) => binding.spec?.policyName === policy && denies(binding));
+  const bindings = bindingsOf(name);
+  const problems: Finding[] = uncovered(bindings).map((pods) =>
+    failed(`no binding of ${name} with the action Deny covers pods with ${pods}`, `install ${COMPONENT} again`),
+  );
+  if (!isThere(`${name}-changed`) || bindingsOf(`${name}-changed`).length === 0)
+    problems.push(
+      warning(
+        `policy ${name}-changed, or its binding, is missing: sandboxes can be changed after their creation`,
+        `install ${COMPONENT} again`,
+      ),
+    );
+
+  const settings = (await deployed()).config.sideload;
+  const references = new Map(
+    bindings.flatMap(({ spec }) => {
+      const { name: parameters, namespace } = spec?.paramRef ?? {};
+      return parameters && namespace ? [[`${namespace}/${parameters}`, { name: parameters, namespace }] as const] : [];
+    }),
+  );
+  for (const reference of references.values()) {
+    const what = `${reference.namespace}/${reference.name}`;
+    const parameters = await orUndefined(answer(`read ConfigMap ${what}`, core.readNamespacedConfigMap(reference)));
+    problems.push(
+      ...(parameters
+        ? judgeParameters(parameters, settings)
+        : [failed(`ConfigMap ${what} is missing: every sandbox is refused`, `install ${COMPONENT} again`)]),
+    );
+  }
+  return problemsOr(problems, `${name} is in force and trusts what the webhook trusts`);
+}

@@ -1,0 +1,67 @@
+/** What the cluster can do, for an installation that is there or is to come. */
+
+import { answer } from '../../cluster/client.ts';
+import { keepsByVersion, keepsImageVolumes, readServerVersion } from '../../cluster/image-volumes.ts';
+import { countNodes } from '../../cluster/nodes.ts';
+import type { Context } from './context.ts';
+import { type Finding, failed, Obstacle, ok, warning } from './finding.ts';
+import type { Group } from './run.ts';
+
+/** There before the webhook's own namespace is. */
+const ANY_NAMESPACE = 'default';
+/** The oldest release that the end-to-end tests run on. */
+const OLDEST_MINOR = 30;
+const TAKE_AUTO = 'set --supervisor-sideload-method=auto (docs/operations.md#what-the-cluster-can-do)';
+
+async function apiServer({ cluster }: Context): Promise<Finding> {
+  const server = cluster.config.getCurrentCluster()?.server;
+  const version = await readServerVersion(cluster).catch((error: Error) => {
+    throw new Obstacle(
+      `${error.message}; it should be at ${server}`,
+      'name the cluster: --kubeconfig=FILE, --context=NAME or KUBECONFIG\nkubectl get --raw /readyz says whether it answers',
+    );
+  });
+  const [, minor] = /^v1\.(\d+)\./.exec(version) ?? [];
+  const detail = `${version} at ${server}`;
+  return minor === undefined || Number(minor) >= OLDEST_MINOR ? ok(detail) : warning(`${detail}: tested are v1.${OLDEST_MINOR} and newer`);
+}
+
+async function admissionApi({ cluster: { k8s, config } }: Context): Promise<Finding> {
+  const request = config.makeApiClient(k8s.AdmissionregistrationV1Api).getAPIResources();
+  const { resources } = await answer('read which resources admissionregistration.k8s.io/v1 has', request);
+  if (resources.some(({ name }) => name === 'mutatingwebhookconfigurations')) return ok('admissionregistration.k8s.io/v1');
+  return failed('admissionregistration.k8s.io/v1 has no mutatingwebhookconfigurations', 'start kube-apiserver with that API enabled');
+}
+
+async function imageVolumes(context: Context): Promise<Finding> {
+  const version = await readServerVersion(context.cluster);
+  const tried = await keepsImageVolumes(context.cluster, ANY_NAMESPACE);
+  const concluded = tried === undefined ? ' (concluded from its version: pod templates may not be tried)' : '';
+  if (tried ?? keepsByVersion(version)) return ok(`the API server keeps them${concluded}`);
+  const detail = `the API server drops them${concluded}`;
+  const { method } = await context.settings();
+  return method === 'image-volume'
+    ? failed(`${detail}, and --supervisor-sideload-method is image-volume: pods are refused that name no other`, TAKE_AUTO)
+    : warning(`${detail}: pods that ask for one are refused`);
+}
+
+async function nodes(context: Context): Promise<Finding> {
+  const count = await countNodes(context.cluster);
+  const { method, allowedMethods } = await context.settings();
+  const able = allowedMethods.map((allowed) => `${allowed} ${allowed === 'image-volume' ? count.mountingImages : count.total}`);
+  const detail = `schedulable Linux nodes: ${count.total}; known to be able: ${able.join(', ')}`;
+  if (count.total === 0) return warning(`${detail}: no sandbox can run`, 'kubectl get nodes');
+  if (method === 'image-volume' && count.mountingImages < count.total)
+    return warning(`${detail}; a sandbox may land on one that is not`, TAKE_AUTO);
+  return ok(detail);
+}
+
+export const CLUSTER: Group<Context> = {
+  heading: 'cluster',
+  checks: [
+    { name: 'API server', run: apiServer },
+    { name: 'admission API', needs: ['API server'], run: admissionApi },
+    { name: 'image volumes', needs: ['API server'], run: imageVolumes },
+    { name: 'nodes', needs: ['API server'], run: nodes },
+  ],
+};

@@ -1,0 +1,84 @@
+/** What checks look at, read once and only when one of them asks for it. */
+
+import type { V1Deployment, V1MutatingWebhookConfiguration, V1Namespace, V1Pod } from '@kubernetes/client-node';
+import { answer, type Cluster } from '../../cluster/client.ts';
+import { type Deployed, readDeployed } from '../../cluster/deployed.ts';
+import type { Config } from '../../config.ts';
+import { NAMESPACE_LABEL } from '../../sideload/contract.ts';
+import type { SideloadSettings } from '../../sideload/settings.ts';
+import { entriesOf } from './entries.ts';
+import { APPLY_AGAIN, Obstacle } from './finding.ts';
+
+export interface Context {
+  readonly cluster: Cluster;
+  readonly now: Date;
+  /** What the command line says. */
+  readonly config: Config;
+  /** How sandboxes are made: before the installation as the command line says, afterwards as the Deployment does. */
+  readonly settings: () => Promise<SideloadSettings>;
+  /** Where to try a pod; undefined: in the first namespace that opted in. */
+  readonly sandboxNamespace: string | undefined;
+  /** The webhook's settings in the cluster. Throws Obstacle when it is not there. */
+  readonly deployed: () => Promise<Deployed>;
+  readonly deployment: () => Promise<V1Deployment>;
+  /** The webhook's pods that have not ended, nor are about to. */
+  readonly replicas: () => Promise<readonly V1Pod[]>;
+  /** The configuration that has entries of ours, whatever its name. Throws Obstacle when there is none. */
+  readonly configuration: () => Promise<V1MutatingWebhookConfiguration>;
+  /** Namespaces that carry the label, with any value. */
+  readonly labelledNamespaces: () => Promise<readonly V1Namespace[]>;
+}
+
+/** @param pre whether the installation is to come */
+export function contextOf(cluster: Cluster, config: Config, pre: boolean, sandboxNamespace: string | undefined): Context {
+  const { k8s } = cluster;
+  const core = cluster.config.makeApiClient(k8s.CoreV1Api);
+  const { namespace } = config;
+  const deployed = once(async () => {
+    const found = await readDeployed(cluster, namespace);
+    if (found) return found;
+    throw new Obstacle(`namespace ${namespace} has no Deployment of the webhook`, `${APPLY_AGAIN}; elsewhere: --namespace=NAME`);
+  });
+  const deployment = once(async () => {
+    const name = (await deployed()).deployment.split('/')[1] ?? '';
+    const request = cluster.config.makeApiClient(k8s.AppsV1Api).readNamespacedDeployment({ name, namespace });
+    return answer(`read Deployment ${namespace}/${name}`, request);
+  });
+  return {
+    cluster,
+    now: new Date(),
+    config,
+    settings: async () => (pre ? config : (await deployed().catch(() => ({ config }))).config).sideload,
+    sandboxNamespace,
+    deployed,
+    deployment,
+    replicas: once(async () => {
+      const labels = Object.entries((await deployment()).spec?.selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
+      const request = core.listNamespacedPod({ namespace, labelSelector: labels.join() });
+      const { items } = await answer(`list pods of namespace ${namespace}`, request);
+      // Evicted pods stay as Failed.
+      return items.filter(({ metadata, status }) => metadata?.deletionTimestamp === undefined && status?.phase !== 'Failed');
+    }),
+    configuration: once(async () => {
+      const request = cluster.config.makeApiClient(k8s.AdmissionregistrationV1Api).listMutatingWebhookConfiguration();
+      const { items } = await answer('list MutatingWebhookConfigurations', request);
+      const ours = items.filter((candidate) => entriesOf(candidate).length > 0);
+      const called = ours.find(({ webhooks }) => webhooks?.some(({ clientConfig }) => clientConfig.service?.namespace === namespace));
+      const found = called ?? ours[0];
+      if (found) return found;
+      throw new Obstacle('no MutatingWebhookConfiguration has an entry of ours: all sandboxes start without their supervisor', APPLY_AGAIN);
+    }),
+    labelledNamespaces: once(async () => {
+      const request = core.listNamespace({ labelSelector: NAMESPACE_LABEL });
+      return (await answer('list namespaces', request)).items;
+    }),
+  };
+}
+
+function once<T>(read: () => Promise<T>): () => Promise<T> {
+  let reading: Promise<T> | undefined;
+  return () => {
+    reading ??= read();
+    return reading;
+  };
+}

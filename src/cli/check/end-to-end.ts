@@ -1,0 +1,98 @@
+/** A sandbox for each pod label, created as a dry run: what the API server would store. */
+
+import { answer, statusOf } from '../../cluster/client.ts';
+import {
+  ENV,
+  MANAGED_BY_LABEL,
+  MANAGED_BY_OPENSHELL,
+  NAMESPACE_LABEL,
+  SANDBOX_LABEL,
+  SIDELOADED_ANNOTATION,
+} from '../../sideload/contract.ts';
+import { decide } from '../../sideload/decide.ts';
+import type { Pod } from '../../sideload/pod.ts';
+import { UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
+import type { Context } from './context.ts';
+import { type Finding, failed, ok, skipped } from './finding.ts';
+import type { Check, Group } from './run.ts';
+
+/** Small, and with limits, for namespaces whose quota asks for them. It needs no service account. */
+function sandbox(label: string, value: string): Pod {
+  const size = { cpu: '10m', memory: '16Mi' };
+  return {
+    metadata: { generateName: 'openshell-sideload-check-', labels: { [label]: value } },
+    spec: {
+      automountServiceAccountToken: false,
+      containers: [
+        {
+          name: 'agent',
+          image: 'check',
+          command: ['check'],
+          env: [
+            { name: ENV.sandboxId, value: 'check' },
+            { name: ENV.endpoint, value: 'https://check' },
+          ],
+          resources: { requests: size, limits: size },
+        },
+      ],
+    },
+  } as Pod;
+}
+
+/** The first one that opted in, other than those that are excluded by name. */
+async function namespaceFor({ sandboxNamespace, labelledNamespaces, config }: Context): Promise<string | undefined> {
+  if (sandboxNamespace !== undefined) return sandboxNamespace;
+  const candidates = (await labelledNamespaces()).filter(({ metadata }) => metadata?.labels?.[NAMESPACE_LABEL] === 'enabled');
+  return candidates.map(({ metadata }) => metadata?.name ?? '').find((name) => name !== 'kube-system' && name !== config.namespace);
+}
+
+const tryLabel =
+  (label: string, value: string) =>
+  async (context: Context): Promise<Finding> => {
+    const namespace = await namespaceFor(context);
+    if (namespace === undefined) return skipped('no namespace opted in; --in=NAMESPACE names one');
+    const { k8s, config } = context.cluster;
+    const request = config
+      .makeApiClient(k8s.CoreV1Api)
+      .createNamespacedPod({ namespace, body: sandbox(label, value) as object, dryRun: 'All' });
+    let stored: Pod;
+    try {
+      // The client's classes carry dates; the core reads JSON.
+      stored = JSON.parse(JSON.stringify(await answer(`create a sandbox in namespace ${namespace}`, request)));
+    } catch (error) {
+      if (statusOf(error) === undefined || !(error instanceof Error)) throw error;
+      return failed(error.message, wayOut(error.message, namespace));
+    }
+    const outcome = decide(stored, (await context.deployed()).config.sideload, UNKNOWN_CLUSTER);
+    if (outcome.reason === 'already-sideloaded')
+      return ok(
+        `namespace ${namespace} would store it under its supervisor, method ${stored.metadata?.annotations?.[SIDELOADED_ANNOTATION]}`,
+      );
+    const why = outcome.verdict === 'refuse' ? outcome.message : 'its supervisor is missing, or not whole';
+    return failed(
+      `namespace ${namespace} would store a sandbox that is not under its supervisor: ${why}`,
+      'see the crosses above; else another webhook takes it out, which the backstop catches: docs/security.md#backstop',
+    );
+  };
+
+/** Sentences of the API server. */
+function wayOut(message: string, namespace: string): string {
+  if (message.includes('failed calling webhook')) return 'docs/operations.md#when-it-is-down';
+  if (message.includes('violates PodSecurity'))
+    return `kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
+  if (message.includes('exceeded quota') || message.includes('failed quota') || message.includes('usage per'))
+    return `kubectl describe resourcequotas,limitranges -n ${namespace}; docs/operations.md#limits-and-quotas`;
+  if (message.includes('denied the request')) return 'docs/operations.md#refused-pods';
+  return `kubectl auth can-i create pods -n ${namespace}; kubectl get namespace ${namespace}`;
+}
+
+const check = (label: string, value: string): Check<Context> => ({
+  name: `a pod with ${label}=${value}`,
+  needs: ['Deployment', 'webhook configuration'],
+  run: tryLabel(label, value),
+});
+
+export const END_TO_END: Group<Context> = {
+  heading: 'end to end, as a dry run',
+  checks: [check(SANDBOX_LABEL, 'true'), check(MANAGED_BY_LABEL, MANAGED_BY_OPENSHELL)],
+};

@@ -1,0 +1,39 @@
+/** What a check finds. Only `failed` makes the command fail. */
+
+type Status = 'ok' | 'warning' | 'failed' | 'skipped';
+
+export interface Finding {
+  readonly status: Status;
+  /** What was seen, or why nobody looked. */
+  readonly detail: string;
+  /** What to do about it: commands, or a section of the documentation; several lines are possible. */
+  readonly wayOut?: string;
+}
+
+export const ok = (detail: string): Finding => ({ status: 'ok', detail });
+export const warning = (detail: string, wayOut?: string): Finding => ({
+  status: 'warning',
+  detail,
+  ...(wayOut === undefined ? {} : { wayOut }),
+});
+export const failed = (detail: string, wayOut: string): Finding => ({ status: 'failed', detail, wayOut });
+export const skipped = (detail: string): Finding => ({ status: 'skipped', detail });
+
+/** What keeps a check from an answer. The check that meets it first fails with it; those that need that one are skipped. */
+export class Obstacle extends Error {
+  override readonly name = 'Obstacle';
+  readonly wayOut: string;
+
+  constructor(message: string, wayOut: string) {
+    super(message);
+    this.wayOut = wayOut;
+  }
+}
+
+/** A finding for each problem; where there is none, that all is well. */
+export function problemsOr(problems: readonly Finding[], fine: string): readonly Finding[] {
+  return problems.length > 0 ? problems : [ok(fine)];
+}
+
+/** Applying again what was installed puts back what was changed since. */
+export const APPLY_AGAIN = 'kubectl apply -k manifests/base (your own kustomization, or helm upgrade, where you have one)';

@@ -1,0 +1,532 @@
+/**
+ * `openshell-sideload check` against a real API server: what is broken is seen. There is no kubelet, so that the Deployment
+ * has no pods; the API server calls a webhook that runs as a process of this machine. test/e2e/node.test.ts has the rest.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { makeAuthority } from '../../src/tls/issue.ts';
+import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { freePorts, type Process, waitFor } from './cluster/process.ts';
+import { kubeconfigOf, startWebhook, writeOverlay } from './webhook.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const BACKSTOP = ['parameters', 'stored', 'changed'].flatMap((name) => ['-f', `manifests/components/backstop/${name}.yaml`]);
+const SYSTEM = ['-n', 'openshell-system'];
+const dir = mkdtempSync(join(tmpdir(), 'sideload-check-'));
+let cluster: ControlPlane;
+let webhook: Process;
+let overlay: string;
+let ports: { port: number; adminPort: number };
+
+const kubectl = (...args: string[]): Promise<string> => cluster.run(args);
+
+interface Result {
+  readonly group: string;
+  readonly name: string;
+  readonly status: string;
+  readonly detail: string;
+  readonly wayOut?: string;
+}
+
+interface Run {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(args: readonly string[], env: Record<string, string> = { KUBECONFIG: cluster.kubeconfig }): Run {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, 'check', ...args], {
+    env: { PATH: process.env.PATH ?? '', ...env },
+    encoding: 'utf8',
+  });
+  return { code: status, stdout, stderr };
+}
+
+/** The results by their names, and the exit code, which says the same as `ok`. */
+function check(...args: string[]): { code: number | null; named: (name: string) => Result[]; signs: [string, string][] } {
+  const { code, stdout, stderr } = run([...args, '-o', 'json']);
+  expect(stderr).toBe('');
+  const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: Result[] };
+  expect([ok, checks.some(({ status }) => status === 'failed')]).toEqual([code === 0, code === 1]);
+  for (const { status, wayOut } of checks) if (status === 'failed') expect(wayOut).toBeTruthy();
+  return {
+    code,
+    named: (name) => checks.filter((result) => result.name === name),
+    signs: checks.map(({ name, status }) => [name, status]),
+  };
+}
+
+/** Checks until something is seen: API servers learn of changes by watch. */
+async function seen(name: string, detail: string, ...args: string[]): Promise<Result> {
+  let found: Result | undefined;
+  await waitFor(`${name}: ${detail}`, 20, () => {
+    found = check(...args)
+      .named(name)
+      .find((result) => result.detail.includes(detail));
+    return found !== undefined;
+  });
+  return found as Result;
+}
+
+const SANDBOX = 'a pod with openshell.ai/sandbox=true';
+const MANAGED = 'a pod with openshell.ai/managed-by=openshell';
+
+const patchEntry = (...operations: object[]): Promise<string> =>
+  kubectl('patch', 'mutatingwebhookconfiguration', 'openshell-sideload', '--type=json', '-p', JSON.stringify(operations));
+const setBundle = (pem: string): Promise<string> =>
+  patchEntry({ op: 'replace', path: '/webhooks/0/clientConfig/caBundle', value: Buffer.from(pem).toString('base64') });
+
+/** Puts everything back as it was installed. */
+async function repair(): Promise<void> {
+  // Applying alone would leave what others added.
+  await kubectl('delete', 'mutatingwebhookconfiguration', 'openshell-sideload', '--ignore-not-found');
+  await kubectl('delete', 'deployment', 'openshell-sideload', ...SYSTEM, '--ignore-not-found');
+  await kubectl('apply', '-k', overlay);
+  await waitFor('sandboxes are stored under their supervisor', 20, () => {
+    const { named } = check();
+    return [SANDBOX, MANAGED].every((name) => named(name)[0]?.status === 'ok');
+  });
+}
+
+beforeAll(async () => {
+  cluster = await startControlPlane(join(dir, 'cluster'));
+});
+
+afterAll(async () => {
+  await webhook?.stop();
+  await cluster?.stop();
+});
+
+describe('before the installation', () => {
+  it('an empty cluster can take it, once it has a node', async () => {
+    expect(check('--pre').named('nodes')).toMatchObject([
+      { status: 'warning', detail: expect.stringContaining('schedulable Linux nodes: 0;') },
+    ]);
+    await cluster.run(['create', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'node' } }));
+    expect(check('--pre').named('nodes')).toMatchObject([
+      { status: 'warning', wayOut: expect.stringContaining('--supervisor-sideload-method=auto') },
+    ]);
+    const nodeInfo = { kubeletVersion: 'v1.36.3', containerRuntimeVersion: 'containerd://2.2.9', operatingSystem: 'linux' };
+    await kubectl('patch', 'node', 'node', '--subresource=status', '--type=merge', '-p', JSON.stringify({ status: { nodeInfo } }));
+    const { code, signs, named } = check('--pre');
+    expect([code, signs]).toEqual([
+      0,
+      [
+        ['API server', 'ok'],
+        ['admission API', 'ok'],
+        ['image volumes', 'ok'],
+        ['nodes', 'ok'],
+        ['what is there', 'ok'],
+        ['your rights', 'ok'],
+        ['rights that you give', 'ok'],
+      ],
+    ]);
+    expect(named('what is there')[0]?.detail).toBe('nothing of it is there yet');
+  });
+
+  it('without it, everything that needs it is skipped', () => {
+    const { code, signs, named } = check();
+    expect(code).toBe(1);
+    expect(signs.filter(([, sign]) => sign === 'failed').map(([name]) => name)).toEqual(['Deployment', 'webhook configuration']);
+    expect(named('rights of the webhook')).toMatchObject([{ status: 'skipped', detail: 'needs: Deployment' }]);
+    expect(named('opted in')).toMatchObject([{ status: 'warning', detail: 'none has opted in: no pod becomes a sandbox' }]);
+  });
+
+  it('somebody without rights is told which are missing', async () => {
+    await kubectl('create', 'namespace', 'openshell-system');
+    await kubectl('create', 'serviceaccount', 'nobody', ...SYSTEM);
+    const file = join(dir, 'nobody');
+    writeFileSync(file, await kubeconfigOf(cluster, 'nobody'));
+    const { code, named } = check('--pre', `--kubeconfig=${file}`);
+    expect(code).toBe(1);
+    expect(named('image volumes')).toMatchObject([{ status: 'ok', detail: expect.stringContaining('concluded from its version') }]);
+    expect(named('nodes')).toMatchObject([
+      {
+        status: 'failed',
+        detail: expect.stringContaining('cannot list resource "nodes"'),
+        wayOut: expect.stringContaining('kubectl auth can-i'),
+      },
+    ]);
+    expect(named('your rights')[0]?.detail).toContain('create clusterroles.rbac.authorization.k8s.io');
+    expect(named('rights that you give')).toMatchObject([
+      {
+        status: 'failed',
+        detail: expect.stringContaining('create secrets/openshell-sideload-ca -n openshell-system'),
+        wayOut: expect.stringContaining('escalate'),
+      },
+    ]);
+    const without = check(`--kubeconfig=${file}`);
+    expect(without.named('Deployment')).toMatchObject([
+      { status: 'failed', detail: expect.stringContaining('cannot list resource "deployments"') },
+    ]);
+    expect(without.named('opted in')).toMatchObject([
+      { status: 'failed', detail: expect.stringContaining('cannot list resource "namespaces"') },
+    ]);
+  });
+
+  it('whoever may escalate need not have what the roles give', async () => {
+    await kubectl('create', 'clusterrole', 'escalate', '--verb=escalate,bind', '--resource=roles,clusterroles');
+    await kubectl('create', 'clusterrolebinding', 'escalate', '--clusterrole=escalate', '--serviceaccount=openshell-system:nobody');
+    await seen('rights that you give', 'you may give it all the same', '--pre', `--kubeconfig=${join(dir, 'nobody')}`);
+  });
+});
+
+describe('an API server that is not there', () => {
+  it('is a cross, and all else is skipped', () => {
+    const config = JSON.parse(readFileSync(cluster.kubeconfig, 'utf8'));
+    config.clusters[0].cluster.server = 'https://127.0.0.1:1';
+    writeFileSync(join(dir, 'away'), JSON.stringify(config));
+    const { code, named, signs } = check(`--kubeconfig=${join(dir, 'away')}`);
+    expect(code).toBe(1);
+    expect(named('API server')).toMatchObject([
+      { detail: expect.stringContaining('https://127.0.0.1:1'), wayOut: expect.stringContaining('--kubeconfig') },
+    ]);
+    expect(signs.slice(1).every(([, sign]) => sign === 'skipped')).toBe(true);
+  });
+
+  it('or a file that cannot be used is a mistake of the command line', () => {
+    for (const args of [['--kubeconfig=/nowhere'], ['--context=other'], ['-o', 'yaml'], ['--pre', '--in=agents']])
+      expect(run(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('1 problem') });
+  });
+});
+
+describe('an installation', () => {
+  beforeAll(async () => {
+    const [port = 0, adminPort = 0] = await freePorts(2);
+    ports = { port, adminPort };
+    await kubectl('create', 'namespace', 'agents');
+    // As the controller manager does.
+    await kubectl('create', 'serviceaccount', 'default', '-n', 'agents');
+    await kubectl('label', 'namespace', 'agents', 'openshell.ai/sideload=enabled');
+    webhook = await startWebhook(dir, ports);
+    overlay = writeOverlay(dir, port);
+    await repair();
+  });
+
+  it('is fine, but for the pods that nobody runs', () => {
+    const { code, signs, named } = check();
+    expect([code, signs]).toEqual([
+      1,
+      [
+        ['API server', 'ok'],
+        ['admission API', 'ok'],
+        ['image volumes', 'ok'],
+        ['nodes', 'ok'],
+        ['Deployment', 'ok'],
+        ['replicas', 'failed'],
+        ['readiness', 'failed'],
+        ['rights of the webhook', 'ok'],
+        ['webhook configuration', 'ok'],
+        ['entries', 'ok'],
+        ['endpoints', 'ok'],
+        ['backstop', 'skipped'],
+        ['caBundle', 'ok'],
+        ['caBundle', 'ok'],
+        ['served certificate', 'ok'],
+        ['opted in', 'ok'],
+        [SANDBOX, 'ok'],
+        [MANAGED, 'ok'],
+      ],
+    ]);
+    expect(named('replicas')[0]?.detail).toBe('0 of 2 ready: sandboxes are refused');
+    expect(named(SANDBOX)[0]?.detail).toBe('namespace agents would store it under its supervisor, method image-volume');
+  });
+
+  it('is shown to people in groups, each cross with its way out below', () => {
+    const { code, stdout, stderr } = run([]);
+    expect([code, stderr]).toEqual([1, '']);
+    expect(stdout.split('\n').filter((line) => /^\S/.test(line))).toEqual([
+      'cluster',
+      'installation',
+      'certificates',
+      'namespaces',
+      'end to end, as a dry run',
+      '15 fine, 0 to look at, 2 failed, 1 skipped',
+    ]);
+    expect(stdout).toContain(
+      '  ✗ replicas: 0 of 2 ready: sandboxes are refused\n      kubectl get pods -n openshell-system; docs/operations.md#when-it-is-down\n',
+    );
+  });
+
+  it('may be upgraded', () => {
+    expect(check('--pre').named('what is there')[0]?.detail).toContain('an upgrade: openshell-system/openshell-sideload');
+  });
+
+  it('is looked for where the command line says', () => {
+    expect(check('--namespace=elsewhere').named('Deployment')).toMatchObject([
+      { status: 'failed', detail: 'namespace elsewhere has no Deployment of the webhook', wayOut: expect.stringContaining('--namespace') },
+    ]);
+    expect(check('--in=nowhere').named(SANDBOX)).toMatchObject([
+      { status: 'failed', detail: expect.stringContaining('"nowhere" not found') },
+    ]);
+  });
+
+  it('leaves nothing behind', async () => {
+    expect(JSON.parse(await kubectl('get', 'pods,podtemplates', '-A', '-o', 'json')).items).toEqual([]);
+  });
+});
+
+describe('a broken installation', () => {
+  afterEach(repair);
+
+  interface Break {
+    readonly what: string;
+    readonly does: () => Promise<unknown>;
+    readonly name: string;
+    readonly detail: string;
+    readonly wayOut: string;
+  }
+  const service = { name: 'openshell-sideload', namespace: 'openshell-system', path: '/mutate' };
+  const breaks: readonly Break[] = [
+    {
+      what: 'failurePolicy Ignore',
+      does: () => patchEntry({ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Ignore' }),
+      name: 'entries',
+      detail: 'entry sandbox.sideload.openshell.ai: failurePolicy is Ignore',
+      wayOut: 'kubectl apply -k manifests/base',
+    },
+    {
+      what: 'an entry that is gone',
+      does: () => patchEntry({ op: 'remove', path: '/webhooks/1' }),
+      name: 'entries',
+      detail: 'entry managed.sideload.openshell.ai is missing',
+      wayOut: 'kubectl apply',
+    },
+    {
+      what: 'what becomes of pods whose entry is gone',
+      does: () => patchEntry({ op: 'remove', path: '/webhooks/1' }),
+      name: MANAGED,
+      detail: 'would store a sandbox that is not under its supervisor',
+      wayOut: 'docs/security.md#backstop',
+    },
+    {
+      what: 'an objectSelector that is narrower',
+      does: () => patchEntry({ op: 'add', path: '/webhooks/0/objectSelector/matchLabels', value: { team: 'a' } }),
+      name: 'entries',
+      detail: 'objectSelector asks for team in (a) too',
+      wayOut: 'kubectl apply',
+    },
+    {
+      what: 'matchConditions',
+      does: () => patchEntry({ op: 'add', path: '/webhooks/0/matchConditions', value: [{ name: 'friends', expression: 'false' }] }),
+      name: 'entries',
+      detail: 'matchConditions friends let sandboxes pass',
+      wayOut: 'kubectl apply',
+    },
+    {
+      what: 'an empty caBundle',
+      does: () => patchEntry({ op: 'remove', path: '/webhooks/0/clientConfig/caBundle' }),
+      name: 'caBundle',
+      detail: 'entry sandbox.sideload.openshell.ai: it is empty',
+      wayOut: 'docs/operations.md#certificates',
+    },
+    {
+      what: 'a foreign caBundle',
+      does: async () => setBundle((await makeAuthority('foreign', new Date(), new Date(Date.now() + 3_600_000))).cert),
+      name: 'served certificate',
+      detail: 'caBundle of entry sandbox.sideload.openshell.ai does not trust what is served for 127.0.0.1: UNABLE_TO',
+      wayOut: 'docs/operations.md#certificates',
+    },
+    {
+      what: 'what becomes of pods with a foreign caBundle',
+      does: async () => setBundle((await makeAuthority('foreign', new Date(), new Date(Date.now() + 3_600_000))).cert),
+      name: SANDBOX,
+      detail: 'failed calling webhook "sandbox.sideload.openshell.ai"',
+      wayOut: 'docs/operations.md#when-it-is-down',
+    },
+    {
+      what: 'a CA that has expired',
+      does: async () => setBundle((await makeAuthority('old', new Date(Date.now() - 7_200_000), new Date(Date.now() - 3_600_000))).cert),
+      name: 'caBundle',
+      detail: 'entry sandbox.sideload.openshell.ai: its CA expired at',
+      wayOut: 'docs/operations.md#certificates',
+    },
+    {
+      what: 'a role that is gone',
+      does: () => kubectl('delete', 'clusterrole', 'openshell-sideload-certificates'),
+      name: 'rights of the webhook',
+      detail: 'patch mutatingwebhookconfigurations.admissionregistration.k8s.io/openshell-sideload',
+      wayOut: 'docs/security.md#who-may-do-what',
+    },
+    {
+      what: 'a Service with nobody behind it',
+      does: () =>
+        patchEntry(
+          { op: 'remove', path: '/webhooks/0/clientConfig/url' },
+          { op: 'add', path: '/webhooks/0/clientConfig/service', value: service },
+        ),
+      name: 'endpoints',
+      detail: 'Service openshell-system/openshell-sideload has no ready endpoint',
+      wayOut: 'docs/operations.md#when-it-is-down',
+    },
+    {
+      what: 'settings that cannot be used',
+      does: () => kubectl('set', 'env', 'deployment/openshell-sideload', ...SYSTEM, 'OPENSHELL_SANDBOX_UID=root'),
+      name: 'Deployment',
+      detail: '--sandbox-uid "root" (from OPENSHELL_SANDBOX_UID)',
+      wayOut: 'README.md#configuration',
+    },
+  ];
+
+  it.each(breaks)('$what is a cross', async ({ does, name, detail, wayOut }) => {
+    await does();
+    expect(await seen(name, detail)).toMatchObject({ status: 'failed', wayOut: expect.stringContaining(wayOut) });
+  });
+
+  it('without its configuration everything that needs it is skipped, and --pre warns of a configuration without it', async () => {
+    await kubectl('delete', 'mutatingwebhookconfiguration', 'openshell-sideload');
+    const { code, named } = check();
+    expect([code, named('webhook configuration')[0]?.status, named(SANDBOX)[0]?.status]).toEqual([1, 'failed', 'skipped']);
+    await repair();
+    await kubectl('delete', 'deployment', 'openshell-sideload', ...SYSTEM);
+    expect(check('--pre').named('what is there')).toMatchObject([
+      { status: 'warning', wayOut: 'kubectl delete mutatingwebhookconfiguration openshell-sideload' },
+    ]);
+  });
+
+  it('with the webhook down sandboxes are refused', async () => {
+    await webhook.stop();
+    try {
+      const { code, named } = check();
+      expect(code).toBe(1);
+      expect(named('served certificate')).toMatchObject([{ status: 'failed', detail: expect.stringContaining('ECONNREFUSED') }]);
+      for (const name of [SANDBOX, MANAGED])
+        expect(named(name)).toMatchObject([
+          { status: 'failed', detail: expect.stringContaining('failed calling webhook'), wayOut: 'docs/operations.md#when-it-is-down' },
+        ]);
+    } finally {
+      webhook = await startWebhook(dir, ports);
+    }
+  });
+});
+
+describe('namespaces', () => {
+  const label = (...labels: string[]): Promise<string> => kubectl('label', 'namespace', '--overwrite', ...labels);
+  const optedIn = (name: string): Result | undefined =>
+    check()
+      .named('opted in')
+      .find(({ detail }) => detail.startsWith(`${name} `));
+
+  it('that enforce a Pod Security level are a cross', async () => {
+    await label('agents', 'pod-security.kubernetes.io/enforce=restricted');
+    try {
+      const wayOut = expect.stringContaining('kubectl label namespace agents pod-security.kubernetes.io/enforce=privileged --overwrite');
+      expect(optedIn('agents')).toMatchObject({ status: 'failed', wayOut });
+      expect(await seen(SANDBOX, 'violates PodSecurity')).toMatchObject({ status: 'failed', wayOut });
+      await label('agents', 'pod-security.kubernetes.io/enforce=privileged');
+      expect(optedIn('agents')).toMatchObject({ status: 'ok' });
+    } finally {
+      await label('agents', 'pod-security.kubernetes.io/enforce-');
+    }
+  });
+
+  it('that are excluded, or not opted in by a typo, are warned of', async () => {
+    await label('kube-system', 'openshell.ai/sideload=enabled');
+    await label('default', 'openshell.ai/sideload=true');
+    try {
+      expect(optedIn('kube-system')).toMatchObject({ status: 'warning', detail: 'kube-system opted in, and is excluded by its name' });
+      expect(optedIn('default')).toMatchObject({
+        status: 'warning',
+        wayOut: 'kubectl label namespace default openshell.ai/sideload=enabled --overwrite',
+      });
+      expect(check().named(SANDBOX)).toMatchObject([{ status: 'ok', detail: expect.stringContaining('namespace agents') }]);
+      await patchEntry({ op: 'add', path: '/webhooks/0/namespaceSelector/matchLabels/team', value: 'a' });
+      expect(optedIn('agents')).toMatchObject({ status: 'warning', detail: expect.stringContaining('namespaceSelector excludes it') });
+    } finally {
+      await label('kube-system', 'openshell.ai/sideload-');
+      await label('default', 'openshell.ai/sideload-');
+      await repair();
+    }
+  });
+
+  it('whose quota is used up refuse the pod with the API server’s sentence', async () => {
+    await kubectl('create', 'quota', 'small', '-n', 'agents', '--hard=pods=0');
+    // As the controller manager does.
+    await kubectl(
+      'patch',
+      'quota',
+      'small',
+      '-n',
+      'agents',
+      '--subresource=status',
+      '--type=merge',
+      '-p',
+      '{"status":{"hard":{"pods":"0"},"used":{"pods":"0"}}}',
+    );
+    try {
+      expect(await seen(SANDBOX, 'exceeded quota: small')).toMatchObject({
+        status: 'failed',
+        wayOut: expect.stringContaining('#limits-and-quotas'),
+      });
+    } finally {
+      await kubectl('delete', 'quota', 'small', '-n', 'agents');
+    }
+  });
+});
+
+describe('the backstop', () => {
+  const backstop = (): Result[] => check().named('backstop');
+
+  it('is fine as it is shipped', async () => {
+    await kubectl('apply', ...BACKSTOP);
+    expect(backstop()).toMatchObject([
+      { status: 'ok', detail: 'openshell-sideload-backstop is in force and trusts what the webhook trusts' },
+    ]);
+  });
+
+  it('has to trust the repository of the supervisor image', async () => {
+    await kubectl('set', 'env', 'deployment/openshell-sideload', ...SYSTEM, 'OPENSHELL_SUPERVISOR_IMAGE=registry.example/supervisor:1');
+    try {
+      expect(backstop()).toMatchObject([
+        {
+          status: 'failed',
+          detail: expect.stringContaining('lacks registry.example/supervisor'),
+          wayOut: expect.stringContaining('kubectl edit configmap'),
+        },
+      ]);
+    } finally {
+      await kubectl('set', 'env', 'deployment/openshell-sideload', ...SYSTEM, 'OPENSHELL_SUPERVISOR_IMAGE-');
+    }
+  });
+
+  it('needs its ConfigMap and bindings that deny', async () => {
+    await kubectl('delete', 'configmap', 'openshell-sideload-backstop', ...SYSTEM);
+    expect(backstop()).toMatchObject([{ status: 'failed', detail: expect.stringContaining('is missing: every sandbox is refused') }]);
+    await kubectl('apply', ...BACKSTOP);
+    const binding = ['validatingadmissionpolicybinding', 'openshell-sideload-backstop-managed'];
+    await kubectl('patch', ...binding, '--type=merge', '-p', '{"spec":{"validationActions":["Audit"]}}');
+    expect(backstop()).toMatchObject([
+      { status: 'failed', detail: expect.stringContaining('covers pods with openshell.ai/managed-by in (openshell)') },
+    ]);
+    await kubectl('apply', ...BACKSTOP);
+    await kubectl('delete', 'validatingadmissionpolicy', 'openshell-sideload-backstop-changed');
+    expect(backstop()).toMatchObject([{ status: 'warning', detail: expect.stringContaining('sandboxes can be changed') }]);
+    await kubectl('delete', ...BACKSTOP, '--ignore-not-found');
+    expect(backstop()).toMatchObject([{ status: 'skipped' }]);
+  });
+});
+
+describe('an API server that drops image volumes', () => {
+  beforeAll(async () => {
+    await cluster.stopApiserver();
+    await cluster.startApiserver({ release: '1.34' });
+  });
+
+  it('does not go with the method image-volume', async () => {
+    const dropped = {
+      status: 'failed',
+      detail: expect.stringContaining('drops them'),
+      wayOut: expect.stringContaining('--supervisor-sideload-method=auto'),
+    };
+    expect(check('--pre').named('image volumes')).toMatchObject([dropped]);
+    expect(check('--pre', '--supervisor-sideload-method=auto').named('image volumes')).toMatchObject([{ status: 'warning' }]);
+    expect(check().named('image volumes')).toMatchObject([dropped]);
+    await kubectl('set', 'env', 'deployment/openshell-sideload', ...SYSTEM, 'OPENSHELL_SUPERVISOR_SIDELOAD_METHOD=auto');
+    expect(check().named('image volumes')).toMatchObject([{ status: 'warning' }]);
+  });
+});
