@@ -22,7 +22,7 @@ export interface Step {
 }
 
 /** An entry of a MutatingWebhookConfiguration, as far as it says which pods reach it. */
-export interface Entry {
+interface Entry {
   readonly name: string;
   readonly namespaceSelector?: V1LabelSelector;
   readonly objectSelector?: V1LabelSelector;

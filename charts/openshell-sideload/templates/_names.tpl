@@ -1,0 +1,60 @@
+{{/* The release's name, with the chart's where it is not in it. */}}
+{{- define "openshell-sideload.fullname" -}}
+{{- $name := .Values.fullnameOverride | default (contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name)) -}}
+{{- /* The longest suffix is 13 characters, a label's value has 63. */ -}}
+{{- $name | trunc 50 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* What finds the webhook's pods, and those of no other release. */}}
+{{- define "openshell-sideload.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "openshell-sideload.labels" -}}
+{{ include "openshell-sideload.selector" . }}
+app.kubernetes.io/part-of: openshell
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* metadata of a namespaced object. Takes the root and the object's name; more labels may follow it. */}}
+{{- define "openshell-sideload.metadata" -}}
+namespace: {{ (index . 0).Release.Namespace }}
+{{ include "openshell-sideload.clusterMetadata" . }}
+{{- end }}
+
+{{/* metadata of an object of the cluster. Takes the root and the object's name; more labels may follow it. */}}
+{{- define "openshell-sideload.clusterMetadata" -}}
+name: {{ index . 1 }}
+labels:
+  {{- include "openshell-sideload.labels" (index . 0) | nindent 2 }}
+{{- end }}
+
+{{- define "openshell-sideload.image" -}}
+{{- with .Values.image -}}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end -}}
+{{- end }}
+
+{{/* The Secret with the serving certificate; nothing where the webhook makes its own. */}}
+{{- define "openshell-sideload.tlsSecret" -}}
+{{- if eq .Values.certificates.source "certManager" -}}
+{{ include "openshell-sideload.fullname" . }}-tls
+{{- else if eq .Values.certificates.source "existingSecret" -}}
+{{ .Values.certificates.existingSecret.name }}
+{{- end -}}
+{{- end }}
+
+{{/* Both ends of a binding to the webhook's service account. Takes the root, the role's kind and its name. */}}
+{{- define "openshell-sideload.binding" -}}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: {{ index . 1 }}
+  name: {{ index . 2 }}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "openshell-sideload.fullname" (index . 0) }}
+    namespace: {{ (index . 0).Release.Namespace }}
+{{- end }}

@@ -1,0 +1,280 @@
+/** The Helm chart describes what manifests/ does, and hands each option on as it is written. No cluster is needed for that. */
+
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
+import { readConfig } from '../../src/config.ts';
+import { OPTIONS, type Option, type OptionName } from '../../src/options.ts';
+import type { Container } from '../../src/sideload/pod.ts';
+import { CHART, find, helm, isHook, type KubernetesObject, NAMESPACE, objectsOf, RELEASE, runHelm } from './chart.ts';
+import { findBinaries } from './cluster/binaries.ts';
+import { findHelm, HELM_VERSIONS } from './cluster/helm.ts';
+
+const MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
+const dir = mkdtempSync(join(tmpdir(), 'sideload-chart-'));
+
+async function render(values: object = {}, release = RELEASE, namespace = NAMESPACE): Promise<KubernetesObject[]> {
+  return objectsOf(await runHelm(4, ['template', release, CHART, '-n', namespace], values));
+}
+
+const idOf = ({ kind, metadata }: KubernetesObject): string => `${kind} ${metadata.namespace ?? ''}/${metadata.name}`;
+
+const HELM_LABELS = ['app.kubernetes.io/instance', 'app.kubernetes.io/version', 'app.kubernetes.io/managed-by', 'helm.sh/chart'];
+
+/** Without what only Helm writes, and without the Namespace, which Helm makes itself; every object has the two labels of manifests/base. */
+function comparable(objects: readonly KubernetesObject[]): Record<string, unknown> {
+  const own = objects.filter((object) => object.kind !== 'Namespace' && !isHook(object));
+  const plain = JSON.parse(JSON.stringify(own, (key, value) => (HELM_LABELS.includes(key) ? undefined : value))) as KubernetesObject[];
+  const labels = { 'app.kubernetes.io/name': 'openshell-sideload', 'app.kubernetes.io/part-of': 'openshell' };
+  return Object.fromEntries(
+    plain.map((object) => [
+      idOf(object),
+      { ...object, metadata: { ...object.metadata, labels: { ...labels, ...object.metadata.labels } } },
+    ]),
+  );
+}
+
+/** What kubectl makes of parts of manifests/. */
+function kustomize(name: string, resource: string, components: readonly string[]): KubernetesObject[] {
+  const folder = join(dir, name);
+  mkdirSync(folder);
+  const from = (part: string): string => relative(folder, join(MANIFESTS, part));
+  const kustomization = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    resources: [from(resource)],
+    components: components.map((component) => from(`components/${component}`)),
+  };
+  writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
+  return objectsOf(execFileSync(findBinaries().kubectl, ['kustomize', folder], { encoding: 'utf8' }));
+}
+
+beforeAll(() => {
+  for (const major of HELM_VERSIONS) findHelm(major);
+});
+
+describe('the chart describes the same objects as', () => {
+  const existingSecret = { source: 'existingSecret', existingSecret: { name: 'openshell-sideload-tls' } };
+  it.each([
+    { what: 'manifests/base', resource: 'base', components: [], values: {} },
+    {
+      what: 'the overlay cert-manager',
+      resource: 'overlays/cert-manager',
+      components: [],
+      values: { certificates: { source: 'certManager' } },
+    },
+    { what: 'the overlay existing-secret', resource: 'overlays/existing-secret', components: [], values: { certificates: existingSecret } },
+    { what: 'the overlay openshift', resource: 'overlays/openshift', components: [], values: { openshift: { enabled: true } } },
+    {
+      what: 'the overlay cert-manager with the component openshift',
+      resource: 'overlays/cert-manager',
+      components: ['openshift'],
+      values: { certificates: { source: 'certManager' }, openshift: { enabled: true } },
+    },
+    { what: 'the component backstop', resource: 'base', components: ['backstop'], values: { backstop: { enabled: true } } },
+    {
+      what: 'the component monitoring',
+      resource: 'base',
+      components: ['monitoring'],
+      values: { monitoring: { podMonitor: { enabled: true }, prometheusRule: { enabled: true }, dashboard: { enabled: true } } },
+    },
+  ])('$what', async ({ what, resource, components, values }) => {
+    const expected = comparable(kustomize(what.replaceAll(/\W/g, '-'), resource, components));
+    expect(Object.keys(expected).length).toBeGreaterThan(10);
+    expect(comparable(await render(values))).toEqual(expected);
+  });
+});
+
+describe('the options', () => {
+  /** Set by the chart itself, from the release and from certificates.source. */
+  const EXCLUDED = ['certificates', 'tls-cert-dir', 'namespace', 'service-name', 'webhook-configuration', 'ca-secret'] as const;
+  type Chosen = Exclude<OptionName, (typeof EXCLUDED)[number]>;
+  /** A value for each, as the chart takes it and as its flag does. */
+  const EXAMPLES: Record<Chosen, readonly [value: unknown, ...flags: string[]]> = {
+    'supervisor-image': ['registry.example:5000/openshell/supervisor:1.2.3', 'registry.example:5000/openshell/supervisor:1.2.3'],
+    'supervisor-image-pull-policy': ['', ''],
+    'supervisor-image-layout': ['community', 'community'],
+    'supervisor-sideload-method': ['auto', 'auto'],
+    'allowed-sideload-methods': [['init-container', 'host-path'], 'init-container,host-path'],
+    'supervisor-capabilities': [[], ''],
+    'supervisor-apparmor-profile': ['Localhost/openshell', 'Localhost/openshell'],
+    'supervisor-env': [
+      [
+        { name: 'OPENSHELL_ENDPOINT', value: 'https://gateway:8080' },
+        { name: 'ODD', value: ' a="b", $(OPENSHELL_NAMESPACE) $$ \\ ' },
+      ],
+      'OPENSHELL_ENDPOINT=https://gateway:8080',
+      'ODD= a="b", $(OPENSHELL_NAMESPACE) $$ \\ ',
+    ],
+    'trusted-supervisor-images': [['mirror.example/supervisor'], 'mirror.example/supervisor'],
+    'missing-command': ['refuse', 'refuse'],
+    'sandbox-uid': [1000680000, '1000680000'],
+    'sandbox-gid': [2147483647, '2147483647'],
+    'sandbox-workdir': ['/home/agent', '/home/agent'],
+    port: [9443, '9443'],
+    'admin-port': [9081, '9081'],
+    'bind-address': ['0.0.0.0', '0.0.0.0'],
+    'ca-lifetime': ['48h', '48h'],
+    'serving-cert-lifetime': ['90m', '90m'],
+    'ca-settle-time': ['30s', '30s'],
+    preflight: ['off', 'off'],
+    'tls-min-version': ['TLSv1.2', 'TLSv1.2'],
+    'shutdown-delay': [0, '0'],
+    'log-level': ['debug', 'debug'],
+  };
+  const keyOf = (option: string): string => option.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+  const exampleOf = (option: Chosen): object => ({ [keyOf(option)]: EXAMPLES[option][0] });
+  /** The command line of the webhook's container, as a kubelet expands it. */
+  const argsOf = (objects: readonly KubernetesObject[]): string[] =>
+    (find(objects, 'Deployment').spec.template.spec.containers[0] as Container).args?.map((arg) =>
+      arg.replaceAll(/\$\$|\$\(OPENSHELL_NAMESPACE\)/g, (found) => (found === '$$' ? '$' : NAMESPACE)),
+    ) ?? [];
+
+  it('each have a value of the flag’s name', () => {
+    const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8'));
+    const options = Object.keys(OPTIONS).filter((option) => !EXCLUDED.some((excluded) => excluded === option));
+    expect(Object.keys(values)).toEqual(expect.arrayContaining(options.map(keyOf)));
+    expect(Object.keys(EXAMPLES).sort()).toEqual(options.sort());
+  });
+
+  it('reach the webhook as they are written', async () => {
+    const values = Object.assign({}, ...(Object.keys(EXAMPLES) as Chosen[]).map(exampleOf));
+    const flags = Object.entries(EXAMPLES).flatMap(([option, [, ...texts]]) => texts.map((text) => `--${option}=${text}`));
+    expect(readConfig(argsOf(await render(values)), {})).toEqual(readConfig(flags, {}));
+  });
+
+  it.each(Object.keys(EXAMPLES) as Chosen[])('and each alone: %s', async (option) => {
+    const [, ...texts] = EXAMPLES[option];
+    const others = option === 'port' ? [] : ['--port=10250'];
+    expect(argsOf(await render(exampleOf(option))).sort()).toEqual([...others, ...texts.map((text) => `--${option}=${text}`)].sort());
+  });
+
+  it('have the webhook’s own defaults where they are null, or absent', async () => {
+    const nulls = Object.fromEntries(Object.keys(EXAMPLES).map((option) => [keyOf(option), null]));
+    expect(argsOf(await render({ ...nulls, port: 10250, adminPort: 8081 }))).toEqual(['--port=10250']);
+  });
+
+  it('move the ports, and the time that a pod is given to end', async () => {
+    const { spec } = find(await render({ port: 9443, adminPort: 9081, shutdownDelay: 20 }), 'Deployment').spec.template;
+    expect(spec.containers[0].ports).toEqual([
+      { name: 'https', containerPort: 9443 },
+      { name: 'admin', containerPort: 9081 },
+    ]);
+    expect(spec.terminationGracePeriodSeconds).toBe(45);
+    expect(find(await render({ shutdownDelay: 0 }), 'Deployment').spec.template.spec.terminationGracePeriodSeconds).toBe(25);
+  });
+
+  it.each([
+    ['supervisor-image', 'two words', "at '/supervisorImage': 'two words' does not match pattern"],
+    ['supervisor-image-pull-policy', 'Sometimes', "at '/supervisorImagePullPolicy': value must be one of"],
+    ['supervisor-image-layout', 'flat', "at '/supervisorImageLayout': value must be one of 'scratch', 'community', <nil>"],
+    ['supervisor-sideload-method', 'magic', "at '/supervisorSideloadMethod': value must be one of"],
+    ['allowed-sideload-methods', ['auto'], "at '/allowedSideloadMethods/0': value must be one of"],
+    ['allowed-sideload-methods', [], "at '/allowedSideloadMethods': minItems: got 0, want 1"],
+    ['supervisor-capabilities', ['CAP_SYS_ADMIN'], "at '/supervisorCapabilities/0': 'not' failed"],
+    ['supervisor-capabilities', ['ALL'], "at '/supervisorCapabilities/0': 'not' failed"],
+    ['supervisor-apparmor-profile', 'localhost/x', "at '/supervisorApparmorProfile': 'localhost/x' does not match pattern"],
+    ['missing-command', 'ignore', "at '/missingCommand': value must be one of"],
+    ['sandbox-uid', 0, "at '/sandboxUid': minimum: got 0, want 1"],
+    ['sandbox-gid', 'staff', "at '/sandboxGid': got string, want null or integer"],
+    ['sandbox-workdir', 'sandbox', "at '/sandboxWorkdir': 'sandbox' does not match pattern"],
+    ['port', 65536, "at '/port': maximum: got 65,536, want 65,535"],
+    ['bind-address', 'localhost', "at '/bindAddress': 'anyOf' failed"],
+    ['ca-lifetime', '1 year', "at '/caLifetime': '1 year' does not match pattern"],
+    ['preflight', 'maybe', "at '/preflight': value must be one of"],
+    ['tls-min-version', 'TLSv1.1', "at '/tlsMinVersion': value must be one of"],
+    ['shutdown-delay', 61, "at '/shutdownDelay': maximum: got 61, want 60"],
+    ['log-level', 'trace', "at '/logLevel': value must be one of"],
+  ] as const)('refuse what the webhook would: %s %j', async (option, value, message) => {
+    const { parse: read }: Option<unknown> = OPTIONS[option];
+    expect(() => read(String(value))).toThrow();
+    const { code, stderr } = await helm(4, ['template', RELEASE, CHART], { [keyOf(option)]: value });
+    expect(code).toBe(1);
+    expect(stderr).toContain(message);
+  });
+
+  it.each([
+    [{ supervisorimage: 'x' }, "at '': additional properties 'supervisorimage' not allowed"],
+    [{ certificates: { source: 'self-managed' } }, "at '/certificates/source': value must be one of"],
+    [{ certificates: { source: 'existingSecret' } }, "at '/certificates/existingSecret': missing property 'name'"],
+    [
+      { certificates: { source: 'existingSecret', existingSecret: { name: 'tls', caBundle: 'LS0t' } } },
+      "at '/certificates/existingSecret/caBundle': 'LS0t' does not match pattern",
+    ],
+    [{ port: null }, "at '': missing property 'port'"],
+    [{ image: { digest: 'latest' } }, "at '/image/digest': 'latest' does not match pattern"],
+    [{ supervisorEnv: [{ name: 'A', value: 'B\nC=D' }] }, "at '/supervisorEnv/0/value'"],
+  ])('%j is refused too', async (values, message) => {
+    const { code, stderr } = await helm(4, ['template', RELEASE, CHART], values);
+    expect([code, stderr]).toEqual([1, expect.stringContaining(message)]);
+  });
+});
+
+describe('a release', () => {
+  it('is linted without a word by both', async () => {
+    for (const major of HELM_VERSIONS) expect(await runHelm(major, ['lint', '--strict', CHART])).toContain('0 chart(s) failed');
+  });
+
+  it('can pin the webhook’s image by digest', async () => {
+    const digest = `sha256:${'0'.repeat(64)}`;
+    const pods = (await render({ image: { repository: 'registry.example/webhook', tag: '2', digest } })).flatMap(
+      ({ spec }) => spec?.containers ?? spec?.template?.spec.containers ?? [],
+    ) as Container[];
+    expect(pods.map(({ image }) => image)).toEqual(Array(2).fill(`registry.example/webhook@${digest}`));
+  });
+
+  it('shares nothing with another one in its namespace, and the webhook knows its names', async () => {
+    const values = { backstop: { enabled: true }, openshift: { enabled: true } };
+    const [one, two] = await Promise.all([render(values, 'one', 'platform'), render(values, 'two', 'platform')]);
+    const ids = new Set(one.map(idOf));
+    expect(two.map(idOf).filter((id) => ids.has(id))).toEqual([]);
+    expect(JSON.stringify(two)).not.toContain(NAMESPACE);
+    expect(JSON.stringify(two)).not.toContain('one-openshell-sideload');
+    const [deployment, service, configuration] = ['Deployment', 'Service', 'MutatingWebhookConfiguration'].map((kind) => find(two, kind));
+    expect(service?.spec.selector).toEqual({ 'app.kubernetes.io/name': 'openshell-sideload', 'app.kubernetes.io/instance': 'two' });
+    expect(deployment?.spec.template.metadata.labels).toMatchObject(service?.spec.selector);
+    const config = readConfig(deployment?.spec.template.spec.containers[0].args, {
+      OPENSHELL_NAMESPACE: 'platform',
+      OPENSHELL_CERTIFICATES: 'self-managed',
+    });
+    expect(config.certificates).toMatchObject({
+      names: { dns: expect.arrayContaining([`${service?.metadata.name}.platform.svc`]) },
+      objects: {
+        namespace: 'platform',
+        secret: find(two, 'Role').rules[0].resourceNames[0],
+        webhookConfiguration: configuration?.metadata.name,
+      },
+    });
+  });
+
+  it('has no right that it does not need', async () => {
+    const kinds = (await render({ preflight: 'off', certificates: { source: 'certManager' } })).filter((object) => !isHook(object));
+    expect(kinds.filter(({ kind }) => /Role/.test(kind))).toEqual([]);
+  });
+
+  it('tells the backstop what the webhook trusts', async () => {
+    const values = {
+      backstop: { enabled: true, ephemeralContainers: 'allow' },
+      supervisorImage: 'registry.example:5000/openshell/supervisor:1@sha256:abc',
+      trustedSupervisorImages: ['mirror.example/supervisor'],
+      allowedSideloadMethods: ['host-path'],
+    };
+    expect(find(await render(values), 'ConfigMap').data).toEqual({
+      trustedSupervisorImages: 'mirror.example/supervisor\nregistry.example:5000/openshell/supervisor\n',
+      allowedSideloadMethods: 'host-path',
+      ephemeralContainers: 'allow',
+    });
+  });
+
+  it('holds no link once it is packaged', async () => {
+    await runHelm(4, ['package', CHART, '-d', dir]);
+    const text = await runHelm(4, ['template', RELEASE, join(dir, 'openshell-sideload-0.1.0.tgz'), '-n', NAMESPACE], {
+      backstop: { enabled: true },
+    });
+    expect(comparable(objectsOf(text))).toEqual(comparable(await render({ backstop: { enabled: true } })));
+  });
+});
