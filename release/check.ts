@@ -13,7 +13,7 @@ const read = (path: string): string => readFileSync(new URL(`../${path}`, import
 const { name, version, license } = JSON.parse(read('package.json')) as { name: string; version: string; license: string };
 
 /** Licences that may be shipped in an image under Apache-2.0 (SPDX identifiers). */
-const LICENCES = ['Apache-2.0', 'MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'BlueOak-1.0.0', 'Python-2.0', 'Unlicense'];
+const LICENCES = ['Apache-2.0', 'MIT', 'ISC', 'BSD-2-Clause', 'BSD-3-Clause', '0BSD', 'BlueOak-1.0.0', 'PSF-2.0', 'Unlicense'];
 /** https://github.com/opencontainers/image-spec/blob/main/annotations.md */
 const LABELS = ['title', 'description', 'version', 'licenses', 'source', 'documentation', 'base.name'];
 

@@ -89,6 +89,18 @@ describe('the backstop', () => {
   });
 });
 
+describe('commands of the documents', () => {
+  const files = [
+    'README.md',
+    'charts/openshell-sideload/README.md',
+    ...readdirSync(new URL('../docs', import.meta.url)).map((name) => `docs/${name}`),
+  ];
+  it.each(files.filter((path) => path.endsWith('.md')))('of %s are run by a test, or marked as not run', (path) => {
+    for (const [block, above = ''] of read(path).matchAll(/(?:^(.*)\n\n)?^```sh\n/gm))
+      expect(above, `${path}: the line above ${block}`).toMatch(/^\*.*(run by `|not run by our tests).*\*$/i);
+  });
+});
+
 describe('links between the documents', () => {
   const files = [
     'README.md',

@@ -393,7 +393,7 @@ export const REFUSED_PODS: readonly Refusal[] = [
         ],
       },
     }),
-    says: 'remove --mode and $(…)',
+    says: 'remove --mode and $(...)',
   },
   ...(
     [

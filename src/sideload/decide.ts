@@ -44,7 +44,7 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
     if (complete && hasNetworkSupervisor(spec, container, settings)) return skip('already-sideloaded');
     return refuse(
       'incomplete-sidecar-topology',
-      `container ${quote(container.name ?? '')} runs the supervisor without its network part, and no trusted network supervisor as OpenShell's driver makes it is beside it: remove --mode and $(…)`,
+      `container ${quote(container.name ?? '')} runs the supervisor without its network part, and no trusted network supervisor as OpenShell's driver makes it is beside it: remove --mode and $(...)`,
     );
   }
   if (complete && runsAsRoot(spec, container) && !mayAskForSidecars(container)) return skip('already-sideloaded');

@@ -91,10 +91,13 @@ export function refuse(reason: RefuseReason, message: string): Refuse {
   return { verdict: 'refuse', reason, message };
 }
 
-/** A user's value for a sentence: in quotes, control characters escaped, cut so that the sentence stays readable. */
+/**
+ * A user's value for a sentence: in quotes, control characters escaped, cut so that the sentence stays readable. What we add
+ * is ASCII, because warnings travel in an HTTP header.
+ */
 export function quote(value: string): string {
   const escaped = JSON.stringify(value);
-  return escaped.length > 42 ? `${escaped.slice(0, 40)}…"` : escaped;
+  return escaped.length > 42 ? `${escaped.slice(0, 38)}..."` : escaped;
 }
 
 /** Names for a sentence: at most three of them, then how many more there are. */
