@@ -12,7 +12,7 @@ import { sandbox } from '../pods.ts';
 import { method } from '../refusals.ts';
 import { type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
-import { kubeconfigOf, startWebhook, writeOverlay } from './webhook.ts';
+import { kubeconfigOf, launchWebhook, startWebhook, writeOverlay } from './webhook.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-preflight-'));
 const AUTO = ['--preflight=on', '--supervisor-sideload-method=auto'];
@@ -208,10 +208,15 @@ describe('before the API server has ever answered', () => {
     const kubeconfig = await kubeconfigOf(cluster);
     const [nobody = 0] = await freePorts(1);
     writeFileSync(join(dir, 'kubeconfig'), kubeconfig.replaceAll(`:${cluster.port}`, `:${nobody}`));
-    await expect(startWebhook(dir, ports, AUTO, { ...process.env, KUBECONFIG: join(dir, 'kubeconfig') })).rejects.toThrow(
-      "cannot read the API server's version",
+    webhook = await launchWebhook(dir, ports, AUTO, { ...process.env, KUBECONFIG: join(dir, 'kubeconfig') });
+    const readyz = (): Promise<string> => asAdmin('/readyz').catch(() => '');
+    await waitFor('an answer', 20, async () => (await readyz()) !== '', [webhook]);
+    expect(await readyz()).toMatch(/^\[-\] cluster: /m);
+    await waitFor(
+      'the reason',
+      20,
+      async () => /^\[-\] cluster: cannot read the API server's version: .*ECONNREFUSED/m.test(await readyz()),
+      [webhook],
     );
-    const body = await asAdmin('/readyz');
-    expect(body).toMatch(/^\[-\] cluster: cannot read the API server's version: .*ECONNREFUSED/m);
   });
 });

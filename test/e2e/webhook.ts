@@ -10,8 +10,8 @@ import { type Process, start, waitFor } from './cluster/process.ts';
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
 
-/** Starts the webhook as a process of its own, with its certificates in `dir`/tls, and waits until it is ready. */
-export async function startWebhook(
+/** Starts the webhook as a process of its own, with its certificates in `dir`/tls. */
+export async function launchWebhook(
   dir: string,
   ports: { port: number; adminPort: number },
   flags: readonly string[] = [],
@@ -19,28 +19,26 @@ export async function startWebhook(
 ): Promise<Process> {
   const tls = join(dir, 'tls');
   await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
-  const webhook = start(
-    'openshell-sideload',
-    process.execPath,
-    [
-      MAIN,
-      `--tls-cert-dir=${tls}`,
-      `--port=${ports.port}`,
-      `--admin-port=${ports.adminPort}`,
-      '--bind-address=127.0.0.1',
-      '--shutdown-delay=0',
-      ...flags,
-    ],
-    join(dir, 'webhook.log'),
-    env,
-  );
+  const own = [`--tls-cert-dir=${tls}`, `--port=${ports.port}`, `--admin-port=${ports.adminPort}`, '--bind-address=127.0.0.1'];
+  return start('openshell-sideload', process.execPath, [MAIN, ...own, '--shutdown-delay=0', ...flags], join(dir, 'webhook.log'), env);
+}
+
+/** Starts the webhook and waits until it is ready. */
+export async function startWebhook(...how: Parameters<typeof launchWebhook>): Promise<Process> {
+  const webhook = await launchWebhook(...how);
+  const [, { adminPort }] = how;
   const ready = (): Promise<boolean> =>
-    fetch(`http://127.0.0.1:${ports.adminPort}/readyz`).then(
+    fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
       (response) => response.ok,
       () => false,
     );
-  await waitFor('a ready webhook', 20, ready, [webhook]);
-  return webhook;
+  try {
+    await waitFor('a ready webhook', 20, ready, [webhook]);
+    return webhook;
+  } catch (error) {
+    await webhook.stop();
+    throw error;
+  }
 }
 
 /** Access to the cluster as a service account of the webhook's namespace, in the text of a kubeconfig. */
