@@ -15,7 +15,13 @@ export interface ReadinessCheck {
  * @param checks asked at each request
  */
 export function buildAdmin(metrics: Metrics, checks: () => readonly ReadinessCheck[]): FastifyInstance {
-  const app = Fastify({ logger: false, requestTimeout: 10_000, forceCloseConnections: true, bodyLimit: 1024 });
+  const app = Fastify({
+    logger: false,
+    http: { requestTimeout: 10_000, headersTimeout: 10_000 },
+    requestTimeout: 10_000,
+    forceCloseConnections: true,
+    bodyLimit: 1024,
+  });
   app.get('/healthz', (_request, reply) => reply.type('text/plain').send('ok'));
   app.get<{ Querystring: { verbose?: string } }>('/readyz', (request, reply) => {
     const results = checks();

@@ -1,15 +1,14 @@
 import type { Server } from 'node:https';
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Logger } from 'pino';
 import { type AdmissionRequest, decodeReview, encodeReview, MalformedReviewError } from './admission/review.ts';
+import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody } from './bodies.ts';
 import type { Metrics } from './metrics.ts';
 import { decide } from './sideload/decide.ts';
 import { type Outcome, skip } from './sideload/outcome.ts';
 import type { ClusterFacts, SideloadSettings } from './sideload/settings.ts';
 import type { CertificatePair } from './tls/pair.ts';
 
-/** An object in etcd is at most 1.5 MiB by default; the API server takes request bodies up to 3 MiB and sends the object in JSON. */
-const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
 /** The API server closes idle connections after 90 s (client-go's transport); whoever closes first must not be us. */
 const KEEP_ALIVE_MS = 100_000;
 /** A webhook call lasts 30 s at most (timeoutSeconds), 10 s as our manifests say. */
@@ -35,11 +34,16 @@ export interface ServerDeps {
  * | a pod that is skipped, injected or refused             | 200 with an AdmissionReview (see encodeReview)               |
  * | bad JSON, no AdmissionReview, another version than v1  | 400 with a Status                                            |
  * | another content type than application/json             | 415 with a Status                                            |
- * | more than 8 MiB                                        | 413 with a Status                                            |
+ * | more than 8 MiB, or more values than any pod has       | 413 with a Status                                            |
+ * | a large body while many others are under way           | 503 with a Status and Retry-After: the API server tries again |
  * | a bug of ours                                          | 500 with a Status, so that failurePolicy decides             |
  * | another path                                           | 404 with a Status                                            |
  */
 export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
+  const answerError = (reply: FastifyReply, code: number, message: string): void => {
+    deps.metrics.httpError(code);
+    reply.code(code).send(status(code, message));
+  };
   const app = Fastify({
     logger: false,
     https: {
@@ -48,17 +52,27 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
       minVersion: deps.tls.minVersion,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
+      // Here too: what Fastify sets afterwards ends no body that is sent half.
+      requestTimeout: REQUEST_TIMEOUT_MS,
     },
     bodyLimit: BODY_LIMIT_BYTES,
     keepAliveTimeout: KEEP_ALIVE_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    // The core reads fixed members and copies nothing by key, so that a member named __proto__ is a member like any other.
-    onProtoPoisoning: 'ignore',
-    onConstructorPoisoning: 'ignore',
+    // A path that cannot be decoded.
+    frameworkErrors: (error, _request, reply) => answerError(reply as unknown as FastifyReply, error.statusCode ?? 400, error.message),
+  }) as unknown as FastifyInstance;
+  app.removeAllContentTypeParsers();
+  // The core reads fixed members and copies nothing by key: a member named __proto__ is a member like any other.
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    try {
+      done(null, parseBody(String(body)));
+    } catch (error) {
+      done(error as Error);
+    }
   });
-  app.removeContentTypeParser('text/plain');
+  limitLargeBodies(app, (reply, message) => answerError(reply, 503, message));
 
   app.post('/mutate', (request, reply) => {
     const started = performance.now();
@@ -73,16 +87,14 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
   });
 
   app.setNotFoundHandler((request, reply) => {
-    deps.metrics.httpError(404);
-    reply.code(404).send(status(404, `no ${request.method} ${request.url.slice(0, 100)} here: the webhook is POST /mutate`));
+    answerError(reply, 404, `no ${request.method} ${request.url.slice(0, 100)} here: the webhook is POST /mutate`);
   });
 
   app.setErrorHandler((error: FastifyError, request, reply) => {
     const code = error instanceof MalformedReviewError ? 400 : (error.statusCode ?? 500);
-    deps.metrics.httpError(code);
     if (code >= 500) deps.log.error({ err: error }, 'admission failed');
     else deps.log.warn({ code, remoteAddress: request.ip }, error.message);
-    reply.code(code).send(status(code, code >= 500 ? 'internal error of openshell-sideload: see its log' : error.message));
+    answerError(reply, code, code >= 500 ? 'internal error of openshell-sideload: see its log' : error.message);
   });
   return app as unknown as FastifyInstance<Server>;
 }
@@ -91,9 +103,9 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
 function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, milliseconds: number): void {
   const { name, generateName } = request.pod.metadata ?? {};
   const fields = {
-    uid: request.uid,
-    namespace: request.namespace,
-    ...(name ? { name } : { generateName }),
+    uid: cut(request.uid),
+    namespace: cut(request.namespace),
+    ...(name ? { name: cut(name) } : { generateName: cut(generateName) }),
     outcome: outcome.verdict,
     reason: outcome.reason,
     dryRun: request.dryRun,
@@ -113,7 +125,23 @@ function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, 
   }
 }
 
-/** A metav1.Status: client-go shows its message where a bare body would be swallowed. */
+/** No name is longer (RFC 1123); the API server looks at names after webhooks. */
+function cut(name: string | null | undefined): string | undefined {
+  return name?.slice(0, 253);
+}
+
+const STATUS_REASONS: Readonly<Record<number, string>> = {
+  400: 'BadRequest',
+  404: 'NotFound',
+  413: 'RequestEntityTooLarge',
+  415: 'UnsupportedMediaType',
+  503: 'ServiceUnavailable',
+};
+
+/**
+ * A metav1.Status: client-go shows its message where a bare body would be swallowed.
+ * Source of the reasons: k8s.io/apimachinery, pkg/apis/meta/v1/types.go, StatusReason.
+ */
 function status(code: number, message: string) {
-  return { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason: code < 500 ? 'BadRequest' : 'InternalError', message };
+  return { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason: STATUS_REASONS[code] ?? 'InternalError', message };
 }

@@ -147,7 +147,7 @@ describe('the webhook over TLS', () => {
   const json = { 'content-type': 'application/json' };
   it.each([
     { why: 'bad JSON', body: '{"a":', status: 400, says: 'is not valid JSON' },
-    { why: 'an empty body', body: '', status: 400, says: 'cannot be empty' },
+    { why: 'an empty body', body: '', status: 400, says: 'the body is empty' },
     { why: 'something else', body: '[]', status: 400, says: 'not an AdmissionReview' },
     {
       why: 'another version',
@@ -170,12 +170,63 @@ describe('the webhook over TLS', () => {
     },
     { why: 'no content type', body: '{}', options: { headers: {} }, status: 415, says: 'Unsupported Media Type' },
     { why: 'another path', body: '{}', options: { path: '/validate', headers: json }, status: 404, says: 'the webhook is POST /mutate' },
+    {
+      why: 'a path that cannot be decoded',
+      body: '{}',
+      options: { path: '/%', headers: json },
+      status: 400,
+      says: "'/%' is not a valid url",
+    },
+    {
+      why: 'more values than any pod has',
+      body: JSON.stringify(review(sandbox({ spec: { tolerations: Array(320_000).fill({}) } as object }))),
+      status: 413,
+      says: 'more than 300000 values',
+    },
+    {
+      why: 'a label of a megabyte that is no string',
+      body: JSON.stringify(review({ metadata: { labels: { ['x'.repeat(2 ** 20)]: 1 } } } as never)),
+      status: 400,
+      says: 'metadata.labels[',
+    },
     { why: 'another method', body: '', options: { method: 'GET', headers: {} }, status: 404, says: 'no GET /mutate here' },
   ])('answers $why with a Status: $status', async ({ body, options, status, says }) => {
     const answer = await send(running.port, body, options);
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body)).toMatchObject({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code: status });
     expect(answer.body).toContain(says);
+    expect(answer.body.length).toBeLessThan(2048);
+  });
+
+  it('takes large bodies as memory allows, and tells the API server to send the others again', async () => {
+    const start = (bytes: number): Promise<{ status: number | undefined; retryAfter: string | undefined; end: () => void }> =>
+      new Promise((resolve, reject) => {
+        const headers = { ...json, 'content-length': bytes, expect: '100-continue' };
+        const request = httpsRequest({
+          host: 'localhost',
+          port: running.port,
+          path: '/mutate',
+          method: 'POST',
+          ca: ca(),
+          headers,
+          agent: false,
+        });
+        const end = (): void => void request.destroy();
+        request.on('continue', () => resolve({ status: undefined, retryAfter: undefined, end }));
+        request.on('response', ({ statusCode, headers: answered }) =>
+          resolve({ status: statusCode, retryAfter: answered['retry-after'], end }),
+        );
+        request.on('error', reject).flushHeaders();
+      });
+    const underWay = [];
+    for (let i = 0; i < 4; i++) underWay.push(await start(8 * 2 ** 20));
+    const waiting = await send(running.port, JSON.stringify(review(sandbox({ annotations: { big: 'x'.repeat(2 ** 20) } }))));
+    expect([waiting.status, waiting.headers['retry-after'], waiting.headers.connection]).toEqual([503, '1', 'close']);
+    expect((await send(running.port, JSON.stringify(review(sandbox())))).status, 'an ordinary pod does not wait').toBe(200);
+    for (const { end } of underWay) end();
+    await expect
+      .poll(async () => (await send(running.port, JSON.stringify(review(sandbox({ annotations: { big: 'x'.repeat(2 ** 20) } }))))).status)
+      .toBe(200);
   });
 
   it('takes 7 MiB and answers more than 8 MiB with 413', async () => {

@@ -24,6 +24,11 @@ export interface AdmissionRequest {
 /** A request body that is not an AdmissionReview this webhook can answer. The message names what is wrong and what is expected. */
 export class MalformedReviewError extends Error {
   override readonly name = 'MalformedReviewError';
+
+  constructor(message: string) {
+    // It may name a key, which is as long as its author likes.
+    super(message.slice(0, 500));
+  }
 }
 
 const kind = object({ group: string, version: string, kind: string });

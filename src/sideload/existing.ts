@@ -126,13 +126,14 @@ export function findInstaller(
   if (method === 'image-volume') return false;
   const views = writableViews(spec, volumeName, method);
   let installed = false;
-  for (const container of [...(spec.initContainers ?? []), ...(spec.containers ?? [])]) {
+  const initContainers = spec.initContainers ?? [];
+  for (const [position, container] of [...initContainers, ...(spec.containers ?? [])].entries()) {
     const writes = (container.volumeMounts ?? []).some(
       (candidate, index) => views.has(candidate.name ?? '') && !candidate.readOnly && !(container === chosen && index === mount),
     );
     if (!writes) continue;
     const name = quote(container.name ?? '');
-    if (container === chosen || !spec.initContainers?.includes(container) || !isInstaller(container, volumeName)) {
+    if (container === chosen || position >= initContainers.length || !isInstaller(container, volumeName)) {
       return refuse(
         'supervisor-volume-shared',
         container.name === INSTALL_CONTAINER

@@ -1,8 +1,12 @@
-import { posix } from 'node:path';
-
 /** A mount path as the container runtime sees it: absolute, without `.`, `..` and doubled or trailing slashes. */
 export function absolutePath(path: string): string {
-  return posix.resolve('/', path);
+  // Not posix.resolve: its time is quadratic in the length, and a mountPath may have megabytes.
+  const parts: string[] = [];
+  for (const part of path.split('/')) {
+    if (part === '..') parts.pop();
+    else if (part !== '' && part !== '.') parts.push(part);
+  }
+  return `/${parts.join('/')}`;
 }
 
 /** Whether one path is the other, above it or below it: a mount at one then covers, or is covered by, the other. */

@@ -3,7 +3,7 @@
  * Source: k8s.io/api/core/v1, types.go.
  */
 
-import { anything, boolean, integer, list, object, type Passing, string, stringMap } from './shape.ts';
+import { boolean, integer, list, object, type Passing, quantities, string, stringMap } from './shape.ts';
 
 const windowsOptions = object({ hostProcess: boolean });
 
@@ -31,7 +31,7 @@ const container = object({
   terminationMessagePath: string,
   env: list(object({ name: string, value: string, valueFrom: object({}) })),
   envFrom: list(object({})),
-  resources: object({ requests: anything, limits: anything }),
+  resources: object({ requests: quantities, limits: quantities }),
   securityContext,
   volumeMounts: list(object({ name: string, mountPath: string, readOnly: boolean, subPath: string, subPathExpr: string })),
   volumeDevices: list(object({ devicePath: string })),

@@ -10,6 +10,9 @@ const USER_NAMESPACE_CAPABILITIES = ['SETUID', 'SETGID', 'DAC_READ_SEARCH'];
 /** What uid 0 lacks besides when the container drops ALL: signalling, and handing files to, the sandboxed user. */
 const DROPPED_CAPABILITIES = [...USER_NAMESPACE_CAPABILITIES, 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'];
 
+/** There are 41 capabilities: whoever drops more writes some twice, and gets one operation instead of thousands. */
+const MANY = 64;
+
 /** Runtimes read names without regard to case. */
 function upper(capability: string): string {
   return capability.toUpperCase();
@@ -49,10 +52,12 @@ function capabilityOperations(plan: Plan, path: string, settings: SideloadSettin
   const drop = capabilities.drop ?? [];
   // From the end, so that the indexes of those that follow hold.
   const undropped = [...drop.keys()].reverse().filter((index) => needed.some((name) => drops(drop[index] ?? '', name)));
-  return [
-    ...append(`${path}/capabilities`, 'add', capabilities.add, missing),
-    ...undropped.map((index): Operation => ({ op: 'remove', path: `${path}/capabilities/drop/${index}` })),
-  ];
+  const additions = append(`${path}/capabilities`, 'add', capabilities.add, missing);
+  if (undropped.length > MANY) {
+    const kept = drop.filter((name) => !needed.some((capability) => drops(name, capability)));
+    return [...additions, set(`${path}/capabilities`, 'drop', kept)];
+  }
+  return [...additions, ...undropped.map((index): Operation => ({ op: 'remove', path: `${path}/capabilities/drop/${index}` }))];
 }
 
 /** `Unconfined`, `RuntimeDefault` or `Localhost/NAME` as the API writes it. */

@@ -31,9 +31,6 @@ export const string = scalar<string>('a string', (value) => typeof value === 'st
 export const boolean = scalar<boolean>('a boolean', (value) => typeof value === 'boolean');
 export const integer = scalar<number>('an integer', Number.isInteger);
 
-/** Anything at all: the member is passed on or compared, never looked into. */
-export const anything: Shape<unknown> = () => undefined;
-
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -65,11 +62,21 @@ export function list<T>(element: Shape<T>): Shape<readonly T[]> {
   };
 }
 
-/** An object used as a map from any key to strings. */
-export const stringMap: Shape<Readonly<Record<string, string>>> = (value, path) => {
-  if (!isObject(value)) return `${path} is ${kind(value)}, not an object`;
-  for (const key of Object.keys(value)) {
-    if (typeof value[key] !== 'string') return `${path}[${JSON.stringify(key)}] is ${kind(value[key])}, not a string`;
-  }
-  return undefined;
-};
+/** An object used as a map from any key to values of one shape. */
+function map<T>(element: Shape<T>): Shape<Readonly<Record<string, T>>> {
+  return (value, path) => {
+    if (!isObject(value)) return `${path} is ${kind(value)}, not an object`;
+    for (const key of Object.keys(value)) {
+      const wrong = element(value[key], `${path}[${JSON.stringify(key)}]`);
+      if (wrong !== undefined) return wrong;
+    }
+    return undefined;
+  };
+}
+
+export const stringMap = map(string);
+
+/** Resource quantities: the API server writes strings, people write numbers too (k8s.io/apimachinery, pkg/api/resource). */
+export const quantities = map(
+  scalar<string | number | null>('a quantity', (value) => typeof value === 'string' || Number.isFinite(value) || value === null),
+);

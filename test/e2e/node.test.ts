@@ -15,6 +15,7 @@ import { decide } from '../../src/sideload/decide.ts';
 import type { Pod } from '../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { certificatesOf } from '../../src/tls/trust.ts';
+import { CHART, NAMESPACE, RELEASE, runHelm } from './chart.ts';
 import { type Cluster, startCluster } from './cluster/node.ts';
 import { waitFor } from './cluster/process.ts';
 import {
@@ -436,6 +437,20 @@ describe('under a steady stream of pod creations', () => {
     },
     120_000,
   );
+});
+
+describe('the Helm chart', () => {
+  it('installs the same: two ready replicas and a sandbox under its supervisor; uninstalled, pods are stored as they are', async () => {
+    const helm = (...args: string[]): Promise<string> => runHelm(4, [...args, '-n', NAMESPACE], {}, cluster.controlPlane.kubeconfig);
+    await waitFor('the namespace is gone', 60, async () => (await kubectl(['get', 'namespace', NAMESPACE, '--ignore-not-found'])) === '');
+    await helm('install', RELEASE, CHART, '--create-namespace', '--wait', '--timeout=90s');
+    const { code, stdout } = check();
+    expect(code, stdout).toBe(0);
+    expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBe('image-volume');
+    await kubectl(['delete', 'mutatingwebhookconfiguration', RELEASE]);
+    await helm('uninstall', RELEASE, '--wait', '--timeout=90s');
+    expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBeUndefined();
+  }, 240_000);
 });
 
 /** How often the containers of the webhook were started again. */
