@@ -13,7 +13,7 @@ const LARGE_BODIES_BYTES = 32 * 1024 * 1024;
 const MAX_VALUES = 300_000;
 
 /** A body that is not taken. `statusCode` is the HTTP status of the answer. */
-export class BodyError extends Error {
+class BodyError extends Error {
   override readonly name = 'BodyError';
   readonly statusCode: number;
 

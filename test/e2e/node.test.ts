@@ -441,7 +441,7 @@ describe('under a steady stream of pod creations', () => {
 
 describe('the Helm chart', () => {
   it('installs the same: two ready replicas and a sandbox under its supervisor; uninstalled, pods are stored as they are', async () => {
-    const helm = (...args: string[]): Promise<string> => runHelm(4, [...args, '-n', NAMESPACE], {}, cluster.controlPlane.kubeconfig);
+    const helm = (...args: string[]): Promise<string> => runHelm(4, [...args, '-n', NAMESPACE], undefined, cluster.controlPlane.kubeconfig);
     await waitFor('the namespace is gone', 60, async () => (await kubectl(['get', 'namespace', NAMESPACE, '--ignore-not-found'])) === '');
     await helm('install', RELEASE, CHART, '--create-namespace', '--wait', '--timeout=90s');
     const { code, stdout } = check();
