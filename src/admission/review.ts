@@ -17,7 +17,7 @@ export interface AdmissionRequest {
   /** Whether the request creates a v1 Pod itself, not a subresource of one. */
   readonly createsPod: boolean;
   readonly dryRun: boolean;
-  /** The object of the request; a Pod that fits `podShape` where `createsPod`. */
+  /** The object of the request, which fits `podShape`; empty where no pod is created. */
   readonly pod: Pod;
 }
 
@@ -60,7 +60,7 @@ export function decodeReview(body: unknown): AdmissionRequest {
     request.kind?.kind === 'Pod' &&
     request.kind.version === 'v1' &&
     !request.kind.group;
-  const pod = (request.object ?? {}) as Pod;
+  const pod = (createsPod ? (request.object ?? {}) : {}) as Pod;
   if (createsPod) {
     const misshapen = podShape(pod, '');
     if (misshapen !== undefined) throw new MalformedReviewError(`request.object is not a v1 Pod: ${misshapen}`);
