@@ -83,7 +83,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
     deps.metrics.admission(review, outcome, milliseconds / 1000);
     logAdmission(deps.log, review, outcome, milliseconds);
     if (deps.draining()) reply.header('connection', 'close');
-    reply.send(response);
+    reply.header('content-type', 'application/json; charset=utf-8').send(response);
   });
 
   app.setNotFoundHandler((request, reply) => {

@@ -5,6 +5,7 @@ import type { Method } from '../src/sideload/contract.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { type Pod, podShape } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
+import { misfit } from '../src/sideload/shape.ts';
 import { labelled, nameOf, readCorpus } from './corpus.ts';
 import { expectSideloaded } from './invariants.ts';
 
@@ -45,7 +46,7 @@ describe('the corpus', () => {
 describe.each<Method>(['image-volume', 'init-container'])('with method %s, a pod of the corpus', (method) => {
   it.each(cases)('comes out as expected: %s', (_, { pod, expected, container }) => {
     const original = labelled(pod, method);
-    expect(podShape(original, '')).toBeUndefined();
+    expect(misfit(podShape, original, '')).toBeUndefined();
     const before = JSON.stringify(original);
     const outcome = decide(original, settings, UNKNOWN_CLUSTER);
     expect(JSON.stringify(original), 'the input is not changed').toBe(before);

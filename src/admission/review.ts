@@ -6,7 +6,7 @@
 import type { Operation } from 'fast-json-patch';
 import { type Outcome, REFUSALS } from '../sideload/outcome.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
-import { boolean, object, string } from '../sideload/shape.ts';
+import { boolean, misfit, object, string } from '../sideload/shape.ts';
 
 const API_VERSION = 'admission.k8s.io/v1';
 
@@ -45,7 +45,7 @@ const reviewShape = object({
  * @throws MalformedReviewError when it is not an admission.k8s.io/v1 AdmissionReview, or its pod has members of the wrong type
  */
 export function decodeReview(body: unknown): AdmissionRequest {
-  const wrong = reviewShape(body, 'body');
+  const wrong = misfit(reviewShape, body, 'body');
   if (wrong !== undefined) throw new MalformedReviewError(`not an AdmissionReview: ${wrong}`);
   const review = body as NonNullable<(typeof reviewShape)['passes']>;
   if (review.kind !== 'AdmissionReview' || review.apiVersion !== API_VERSION) {
@@ -62,7 +62,7 @@ export function decodeReview(body: unknown): AdmissionRequest {
     !request.kind.group;
   const pod = (createsPod ? (request.object ?? {}) : {}) as Pod;
   if (createsPod) {
-    const misshapen = podShape(pod, '');
+    const misshapen = misfit(podShape, pod, '');
     if (misshapen !== undefined) throw new MalformedReviewError(`request.object is not a v1 Pod: ${misshapen}`);
   }
   return { uid: request.uid, namespace: request.namespace ?? '', createsPod, dryRun: request.dryRun === true, pod };
@@ -85,8 +85,10 @@ export interface ReviewResponse {
   };
 }
 
-function respond(uid: string, allowed: boolean, rest: Omit<ReviewResponse['response'], 'uid' | 'allowed'>): ReviewResponse {
-  return { apiVersion: API_VERSION, kind: 'AdmissionReview', response: { uid, allowed, ...rest } };
+/** All that answers have in common. The text is put together here: a patch in base64 needs no second look. */
+function respond(uid: string, allowed: boolean, auditAnnotations: Record<string, string>, rest = ''): string {
+  const head = `{"apiVersion":"${API_VERSION}","kind":"AdmissionReview","response":{"uid":${JSON.stringify(uid)},"allowed":${allowed}`;
+  return `${head}${rest},"auditAnnotations":${JSON.stringify(auditAnnotations)}}}`;
 }
 
 function encodePatch(operations: readonly Operation[]): string {
@@ -94,7 +96,7 @@ function encodePatch(operations: readonly Operation[]): string {
 }
 
 /**
- * Encodes an outcome. All three are answers of HTTP status 200:
+ * Encodes an outcome as the text of an AdmissionReview (ReviewResponse). All three are answers of HTTP status 200:
  *
  * | outcome | allowed | besides                                                        |
  * |---------|---------|----------------------------------------------------------------|
@@ -102,24 +104,21 @@ function encodePatch(operations: readonly Operation[]): string {
  * | inject  | true    | patch, warnings                                                |
  * | refuse  | false   | status with code 422 (change the pod) or 403 (not allowed here) |
  */
-export function encodeReview(uid: string, outcome: Outcome): ReviewResponse {
+export function encodeReview(uid: string, outcome: Outcome): string {
   switch (outcome.verdict) {
     case 'skip':
       // Another key: a pod may be asked about twice, and the API server complains of an annotation that changes.
-      return respond(uid, true, { auditAnnotations: { skipped: outcome.reason } });
+      return respond(uid, true, { skipped: outcome.reason });
     case 'refuse': {
       const { code } = REFUSALS[outcome.reason];
-      const status = { status: 'Failure', code, reason: code === 403 ? 'Forbidden' : 'Invalid', message: outcome.message } as const;
-      return respond(uid, false, { status, auditAnnotations: { reason: outcome.reason } });
+      const status = { status: 'Failure', code, reason: code === 403 ? 'Forbidden' : 'Invalid', message: outcome.message };
+      return respond(uid, false, { reason: outcome.reason }, `,"status":${JSON.stringify(status)}`);
     }
     case 'inject': {
-      const { reason, method, container, warnings } = outcome;
-      return respond(uid, true, {
-        patchType: 'JSONPatch',
-        patch: encodePatch(outcome.operations),
-        ...(warnings.length === 0 ? {} : { warnings: warnings.map(({ message }) => message) }),
-        auditAnnotations: { reason, method, container },
-      });
+      const { reason, method, container, warnings, operations } = outcome;
+      const patch = `,"patchType":"JSONPatch","patch":"${encodePatch(operations)}"`;
+      const warned = warnings.length === 0 ? '' : `,"warnings":${JSON.stringify(warnings.map(({ message }) => message))}`;
+      return respond(uid, true, { reason, method, container }, `${patch}${warned}`);
     }
   }
 }

@@ -3,6 +3,7 @@
 import { ConfigError } from '../config.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../sideload/settings.ts';
+import { misfit } from '../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint } from './diff.ts';
 import { explainPod, type Mark, type Step } from './explanation.ts';
@@ -31,7 +32,7 @@ function explainManifests({ flags, config }: CommandLine): string {
   if (found.length === 0) throw new ConfigError(['the manifests hold no pods, and nothing that makes pods']);
   return found
     .map(({ title, path, pod }) => {
-      const wrong = podShape(pod, path);
+      const wrong = misfit(podShape, pod, path);
       if (wrong !== undefined) throw new ConfigError([`${title} is not valid: ${wrong}`]);
       return format(title, explainPod(pod as Pod, undefined, config, UNKNOWN_CLUSTER));
     })

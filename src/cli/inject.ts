@@ -7,6 +7,7 @@ import { decide } from '../sideload/decide.ts';
 import { type Outcome, REFUSALS, SKIPS } from '../sideload/outcome.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
 import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
+import { misfit } from '../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint, unifiedDiff } from './diff.ts';
 import { type Manifest, readExactly, readManifests } from './manifests.ts';
@@ -47,7 +48,7 @@ export function injectManifest(manifest: Manifest, settings: SideloadSettings): 
     const [, items, index] = pointer.split('/');
     const object = items === 'items' ? (manifest.value as { items: unknown[] }).items[Number(index)] : manifest.value;
     const name = `${manifest.source} ${nameOf(object)}`;
-    const wrong = podShape(pod, pointer.slice(1).replaceAll('/', '.'));
+    const wrong = misfit(podShape, pod, pointer.slice(1).replaceAll('/', '.'));
     if (wrong !== undefined) throw new ConfigError([`${name} is not valid: ${wrong}`]);
     const outcome = decide(pod as Pod, settings, UNKNOWN_CLUSTER);
     decisions.push({ name, outcome });

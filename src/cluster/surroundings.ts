@@ -4,6 +4,7 @@ import type { Surroundings } from '../cli/explanation.ts';
 import type { Config } from '../config.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
 import type { ClusterFacts } from '../sideload/settings.ts';
+import { misfit } from '../sideload/shape.ts';
 import { type Access, answer, connect, orUndefined } from './client.ts';
 import { readDeployed } from './deployed.ts';
 import { keepsByVersion, keepsImageVolumes, readServerVersion } from './image-volumes.ts';
@@ -43,7 +44,7 @@ export async function readSurroundings(
   const nodes = await countNodes(cluster).catch(() => undefined);
   // The client's classes carry dates; the core reads JSON.
   const plain: unknown = JSON.parse(JSON.stringify(pod));
-  const wrong = podShape(plain, '');
+  const wrong = misfit(podShape, plain, '');
   if (wrong !== undefined) throw new Error(`pod ${where}/${name}: ${wrong}`);
   return {
     pod: plain as Pod,

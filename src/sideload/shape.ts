@@ -5,8 +5,11 @@
  * Go writes an absent slice or map as `null`, so `null` counts as absent everywhere.
  */
 
-/** Checks `value`, found at `path`. Returns undefined when it fits, else a sentence such as "spec.volumes is a string, not a list". */
-type Check = (value: unknown, path: string) => string | undefined;
+/**
+ * Checks a value. Returns undefined when it fits, else the end of a sentence that begins with the value's path, such as
+ * ".volumes is a string, not a list": the path is put together on the way back, so that what fits costs nothing.
+ */
+type Check = (value: unknown) => string | undefined;
 
 /** A check that carries, for the compiler only, the type of what passes it. */
 export type Shape<T> = Check & { readonly passes?: T };
@@ -24,7 +27,7 @@ function kind(value: unknown): string {
 }
 
 function scalar<T>(name: string, fits: (value: unknown) => boolean): Shape<T> {
-  return (value, path) => (fits(value) ? undefined : `${path} is ${kind(value)}, not ${name}`);
+  return (value) => (fits(value) ? undefined : ` is ${kind(value)}, not ${name}`);
 }
 
 export const string = scalar<string>('a string', (value) => typeof value === 'string');
@@ -37,14 +40,16 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 /** An object whose named members, where present, have the given shapes; other members are not looked at. */
 export function object<M extends Members>(members: M): Shape<MembersOf<M>> {
-  const entries = Object.entries(members);
-  return (value, path) => {
-    if (!isObject(value)) return `${path} is ${kind(value)}, not an object`;
-    for (const [name, check] of entries) {
+  const names = Object.keys(members);
+  const checks = Object.values(members);
+  return (value) => {
+    if (!isObject(value)) return ` is ${kind(value)}, not an object`;
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i] ?? '';
       const member = value[name];
       if (member === undefined || member === null) continue;
-      const wrong = check(member, path === '' ? name : `${path}.${name}`);
-      if (wrong !== undefined) return wrong;
+      const wrong = checks[i]?.(member);
+      if (wrong !== undefined) return `.${name}${wrong}`;
     }
     return undefined;
   };
@@ -52,11 +57,11 @@ export function object<M extends Members>(members: M): Shape<MembersOf<M>> {
 
 /** A list whose elements all have the given shape. */
 export function list<T>(element: Shape<T>): Shape<readonly T[]> {
-  return (value, path) => {
-    if (!Array.isArray(value)) return `${path} is ${kind(value)}, not a list`;
+  return (value) => {
+    if (!Array.isArray(value)) return ` is ${kind(value)}, not a list`;
     for (let i = 0; i < value.length; i++) {
-      const wrong = element(value[i], `${path}[${i}]`);
-      if (wrong !== undefined) return wrong;
+      const wrong = element(value[i]);
+      if (wrong !== undefined) return `[${i}]${wrong}`;
     }
     return undefined;
   };
@@ -64,17 +69,29 @@ export function list<T>(element: Shape<T>): Shape<readonly T[]> {
 
 /** An object used as a map from any key to values of one shape. */
 function map<T>(element: Shape<T>): Shape<Readonly<Record<string, T>>> {
-  return (value, path) => {
-    if (!isObject(value)) return `${path} is ${kind(value)}, not an object`;
+  return (value) => {
+    if (!isObject(value)) return ` is ${kind(value)}, not an object`;
     for (const key of Object.keys(value)) {
-      const wrong = element(value[key], `${path}[${JSON.stringify(key)}]`);
-      if (wrong !== undefined) return wrong;
+      const wrong = element(value[key]);
+      if (wrong !== undefined) return `[${JSON.stringify(key)}]${wrong}`;
     }
     return undefined;
   };
 }
 
 export const stringMap = map(string);
+
+/**
+ * Checks a value that has a place.
+ *
+ * @param path of the value, for the sentence; empty for one whose members are known by their names alone
+ * @returns a sentence such as "spec.volumes is a string, not a list", or undefined when it fits
+ */
+export function misfit(shape: Shape<unknown>, value: unknown, path: string): string | undefined {
+  const wrong = shape(value);
+  if (wrong === undefined) return undefined;
+  return path === '' && wrong.startsWith('.') ? wrong.slice(1) : `${path}${wrong}`;
+}
 
 /** Resource quantities: the API server writes strings, people write numbers too (k8s.io/apimachinery, pkg/api/resource). */
 export const quantities = map(

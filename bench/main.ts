@@ -1,0 +1,138 @@
+/**
+ * `npm run bench`: the product beside a floor and a plain implementation, in interleaved rounds of one run. Absolute figures of
+ * shared machines swing; the ratios within a run are what counts.
+ *
+ * `--rounds=5 --seconds=5 --million=1000000`; `--write` puts the table into docs/performance.md.
+ */
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { Agent } from 'node:https';
+import { arch, cpus, release, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
+import { namesOfService } from '../src/tls/names.ts';
+import { freePorts } from '../test/e2e/cluster/process.ts';
+import { checkAnswers } from './answers.ts';
+import { load, requireWrk } from './load.ts';
+import { type Figures, median, ratios, table } from './report.ts';
+import { makeReviews } from './reviews.ts';
+import { type Server, send, startServer } from './server.ts';
+
+const REVIEWS = 200;
+const WARM_UP_SECONDS = 2;
+const CONNECTIONS = 16;
+const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '5' },
+    million: { type: 'string', default: '1000000' },
+    json: { type: 'string', default: 'bench.json' },
+    write: { type: 'boolean', default: false },
+  },
+});
+const [rounds, seconds, million] = [values.rounds, values.seconds, values.million].map(Number) as [number, number, number];
+
+const dir = mkdtempSync(join(tmpdir(), 'sideload-bench-'));
+const tls = join(dir, 'tls');
+await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
+const reviews = makeReviews(REVIEWS).map((review) => JSON.stringify(review));
+const file = join(dir, 'reviews.jsonl');
+writeFileSync(file, `${reviews.join('\n')}\n`);
+
+/** The command line of each server. The product runs as it ships: metrics and log on, the log into a file. */
+const SERVERS = {
+  floor: (port: number) => [path('./servers/floor.ts'), String(port), tls],
+  plain: (port: number) => [path('./servers/plain.ts'), String(port), tls],
+  product: (port: number, adminPort: number) => [
+    path('../src/main.ts'),
+    `--port=${port}`,
+    `--admin-port=${adminPort}`,
+    '--bind-address=127.0.0.1',
+    `--tls-cert-dir=${tls}`,
+    '--shutdown-delay=0',
+  ],
+};
+type Name = keyof typeof SERVERS;
+const NAMES = Object.keys(SERVERS) as Name[];
+
+async function start(name: Name): Promise<Server> {
+  const [port = 0, adminPort = 0] = await freePorts(2);
+  return startServer(SERVERS[name](port, adminPort), port, reviews[0] ?? '', join(dir, `${name}.log`));
+}
+
+/** Every answer is looked at before anything is measured. */
+async function check(name: Name, server: Server): Promise<void> {
+  const agent = new Agent({ ca: readFileSync(join(tls, CA_FILE)), keepAlive: true, servername: 'localhost' });
+  for (const review of reviews) checkAnswers(name, review, await send(server.port, agent, review));
+  agent.destroy();
+}
+
+async function measure(name: Name): Promise<Figures> {
+  const server = await start(name);
+  try {
+    await check(name, server);
+    await load(server.port, file, CONNECTIONS, WARM_UP_SECONDS);
+    const before = server.cpu();
+    const many = await load(server.port, file, CONNECTIONS, seconds);
+    const cpuMicroseconds = ((server.cpu() - before) / many.requests) * 1e6;
+    const rss = server.rss();
+    const one = await load(server.port, file, 1, Math.max(1, Math.round(seconds / 2)));
+    return {
+      requestsPerSecond: many.requestsPerSecond,
+      cpuMicroseconds,
+      p50: many.p50,
+      p99: many.p99,
+      p50One: one.p50,
+      p99One: one.p99,
+      rss,
+      startMs: server.startMs,
+      errors: many.errors + one.errors,
+    };
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Resident memory after ten thousand reviews and after a million. */
+async function growth(): Promise<{ reviews: number; early: number; late: number }> {
+  const server = await start('product');
+  try {
+    let done = 0;
+    while (done < 10_000) done += (await load(server.port, file, CONNECTIONS, 1)).requests;
+    const early = server.rss();
+    while (done < million) done += (await load(server.port, file, CONNECTIONS, 10)).requests;
+    return { reviews: done, early, late: server.rss() };
+  } finally {
+    await server.stop();
+  }
+}
+
+requireWrk();
+const figures: Record<Name, Figures[]> = { floor: [], plain: [], product: [] };
+for (let round = 0; round < rounds; round++) {
+  for (const name of NAMES) {
+    process.stderr.write(`round ${round + 1} of ${rounds}: ${name}\n`);
+    figures[name].push(await measure(name));
+  }
+}
+process.stderr.write(`memory over ${million} reviews\n`);
+const memory = await growth();
+rmSync(dir, { recursive: true });
+
+const sizes = reviews.map((review) => Buffer.byteLength(review)).sort((a, b) => a - b);
+const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()} ${arch()}, Node.js ${process.version}`;
+const conditions = `${new Date().toISOString().slice(0, 10)}, ${machine}; ${rounds} rounds of ${seconds} s, ${REVIEWS} distinct reviews of ${sizes[0]} to ${sizes.at(-1)} bytes, TLS 1.3, server and load on a core each`;
+const printed = `${table(figures)}\n\n${ratios(figures, memory)}\n\n${conditions}\n`;
+process.stdout.write(`${printed}\n`);
+writeFileSync(values.json, `${JSON.stringify({ conditions, figures, memory }, null, 2)}\n`);
+if (values.write) {
+  const document = new URL('../docs/performance.md', import.meta.url);
+  const [before = '', rest = ''] = readFileSync(document, 'utf8').split('<!-- made by npm run bench -- --write -->\n');
+  const after = rest.split('<!-- end of bench -->\n')[1] ?? '';
+  writeFileSync(document, `${before}<!-- made by npm run bench -- --write -->\n${printed}<!-- end of bench -->\n${after}`);
+}
+process.exitCode = NAMES.some((name) => median(figures[name].map(({ errors }) => errors)) > 0) ? 1 : 0;
