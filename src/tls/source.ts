@@ -3,11 +3,10 @@ import type { ReadinessCheck } from '../admin.ts';
 import type { Certificates } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
 import { followCertificateDirectory, readCertificateDirectory } from './directory.ts';
-import { issueServing, makeAuthority } from './issue.ts';
-import { ensureLocalCertificates } from './local.ts';
 import type { ServingNames } from './names.ts';
 import type { CertificatePair } from './pair.ts';
-import { manageCertificates } from './self-managed.ts';
+
+// What signs certificates takes a tenth of a second to load: it is loaded only where something is signed.
 
 /** Where `npm start` keeps the certificates it makes, below the working directory. */
 const LOCAL_CERT_DIR = 'certs';
@@ -32,14 +31,20 @@ export async function openCertificateSource(certificates: Certificates, log: Log
   switch (certificates.source) {
     case 'directory':
       return fromDirectory(certificates.dir, log, metrics);
-    case 'local':
+    case 'local': {
+      const { ensureLocalCertificates } = await import('./local.ts');
       if (await ensureLocalCertificates(LOCAL_CERT_DIR, certificates.names)) {
         log.info({ dir: LOCAL_CERT_DIR }, 'made certificates for local use; ca.crt is what clients trust');
       }
       return fromDirectory(LOCAL_CERT_DIR, log, metrics);
+    }
     case 'self-managed': {
       const { names, policy, objects } = certificates;
-      const [{ connect }, { clusterTrustStore }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/trust-store.ts')]);
+      const [{ connect }, { clusterTrustStore }, { manageCertificates }] = await Promise.all([
+        import('../cluster/client.ts'),
+        import('../cluster/trust-store.ts'),
+        import('./self-managed.ts'),
+      ]);
       const store = clusterTrustStore(await connect(), objects, log);
       return {
         initial: await placeholder(names),
@@ -80,6 +85,7 @@ async function fromDirectory(dir: string, log: Logger, metrics: Metrics): Promis
 
 /** A listening server needs a certificate before the first one is signed; nobody trusts this one. */
 async function placeholder(names: ServingNames): Promise<CertificatePair> {
+  const { issueServing, makeAuthority } = await import('./issue.ts');
   const now = new Date();
   const end = new Date(now.getTime() + 60 * 60 * 1000);
   return issueServing(await makeAuthority('openshell-sideload placeholder', now, end), names, now, end);
