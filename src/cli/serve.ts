@@ -1,7 +1,7 @@
 /** `openshell-sideload serve`: the webhook as a process, with its log and its signals. */
 
 import closeWithGrace from 'close-with-grace';
-import { createLog } from '../log.ts';
+import { pino } from 'pino';
 import { type Running, serve as start } from '../serve.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 
@@ -9,7 +9,12 @@ import { type Command, type CommandLine, EXIT } from './command.ts';
 const DRAIN_LIMIT_MS = 20_000;
 
 async function run({ config }: CommandLine, version: string): Promise<number> {
-  const log = createLog(config.logLevel);
+  const log = pino({
+    level: config.logLevel,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (level) => ({ level }) },
+  });
   let running: Running | undefined;
   // Before anything listens: a signal during the start ends the process too.
   closeWithGrace({ delay: config.shutdownDelay * 1000 + DRAIN_LIMIT_MS, logger: false }, async ({ err, signal }) => {
