@@ -1,10 +1,10 @@
 /**
  * `npm run release:check`: whether this tree can be released. Prints a line for each check and ends with 1 when one fails.
- * It writes the bill of materials to dist/sbom.cdx.json, for the release's attachments.
+ * It writes the bill of materials to release/sbom.cdx.json, for the release's attachments.
  */
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments } from 'yaml';
 
@@ -29,8 +29,7 @@ function sbom(): { components: Component[] } {
     cwd: ROOT,
     encoding: 'utf8',
   });
-  mkdirSync(new URL('../dist', import.meta.url), { recursive: true });
-  writeFileSync(new URL('../dist/sbom.cdx.json', import.meta.url), text);
+  writeFileSync(new URL('./sbom.cdx.json', import.meta.url), text);
   return JSON.parse(text);
 }
 
@@ -101,6 +100,6 @@ for (const [what, check] of Object.entries(checks)) {
   for (const problem of problems) console.log(`    ${problem}`);
 }
 console.log(
-  `\n${components.length} components in dist/sbom.cdx.json; ${Object.keys(checks).length - failed} of ${Object.keys(checks).length} checks passed`,
+  `\n${components.length} components in release/sbom.cdx.json; ${Object.keys(checks).length - failed} of ${Object.keys(checks).length} checks passed`,
 );
 process.exitCode = failed === 0 ? 0 : 1;
