@@ -1,6 +1,6 @@
 /** How the webhook of a cluster is configured: as its Deployment says. */
 
-import type { V1Container } from '@kubernetes/client-node';
+import type { V1Container, V1Deployment } from '@kubernetes/client-node';
 import { type Config, readConfig } from '../config.ts';
 import { answer, type Cluster } from './client.ts';
 
@@ -8,7 +8,9 @@ const CONTAINER = 'webhook';
 const LABEL_SELECTOR = 'app.kubernetes.io/name=openshell-sideload';
 
 export interface Deployed {
+  /** Namespace and name. */
   readonly deployment: string;
+  readonly object: V1Deployment;
   readonly image: string;
   readonly config: Config;
   /** Variables whose values come from elsewhere (a Secret, a ConfigMap) and are not known here. */
@@ -23,15 +25,11 @@ export interface Deployed {
  */
 export async function readDeployed({ k8s, config }: Cluster, namespace: string): Promise<Deployed | undefined> {
   const request = config.makeApiClient(k8s.AppsV1Api).listNamespacedDeployment({ namespace, labelSelector: LABEL_SELECTOR });
-  const [deployment] = (await answer(`list Deployments of namespace ${namespace}`, request)).items;
-  const container = deployment?.spec?.template.spec?.containers.find(({ name }) => name === CONTAINER);
-  return (
-    container && {
-      deployment: `${namespace}/${deployment?.metadata?.name}`,
-      image: container.image ?? '',
-      ...settingsOf(container, namespace),
-    }
-  );
+  const [object] = (await answer(`list Deployments of namespace ${namespace}`, request)).items;
+  const container = object?.spec?.template.spec?.containers.find(({ name }) => name === CONTAINER);
+  if (!object || !container) return undefined;
+  const deployment = `${namespace}/${object.metadata?.name}`;
+  return { deployment, object, image: container.image ?? '', ...settingsOf(container, namespace) };
 }
 
 /** A field of the pod can only be its namespace: nothing else that the manifests ask for reaches the settings. */

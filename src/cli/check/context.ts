@@ -39,11 +39,7 @@ export function contextOf(cluster: Cluster, config: Config, pre: boolean, sandbo
     if (found) return found;
     throw new Obstacle(`namespace ${namespace} has no Deployment of the webhook`, `${APPLY_AGAIN}; elsewhere: --namespace=NAME`);
   });
-  const deployment = once(async () => {
-    const name = (await deployed()).deployment.split('/')[1] ?? '';
-    const request = cluster.config.makeApiClient(k8s.AppsV1Api).readNamespacedDeployment({ name, namespace });
-    return answer(`read Deployment ${namespace}/${name}`, request);
-  });
+  const deployment = async (): Promise<V1Deployment> => (await deployed()).object;
   return {
     cluster,
     now: new Date(),
