@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ReadinessCheck } from '../admin.ts';
+import { Failures } from '../failures.ts';
 import type { Metrics } from '../metrics.ts';
 import { type ClusterFacts, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
 import type { Cluster } from './client.ts';
@@ -38,7 +39,7 @@ export const NO_CLUSTER: ClusterView = {
  */
 export function followCluster(cluster: Cluster, namespace: string, log: Logger, metrics: Metrics): ClusterView {
   let facts = UNKNOWN_CLUSTER;
-  let problem = 'the API server has not answered yet';
+  const failures = new Failures(RETRY_MS, ASK_MS, 'the API server has not answered yet');
   let byVersion = false;
   let report: NodeJS.Timeout | undefined;
   const ended = new AbortController();
@@ -65,21 +66,16 @@ export function followCluster(cluster: Cluster, namespace: string, log: Logger, 
   };
 
   const follow = async (): Promise<void> => {
-    let failures = 0;
     while (!ended.signal.aborted) {
       try {
         await ask();
-        failures = 0;
-        problem = '';
+        failures.end();
       } catch (error) {
-        failures++;
         metrics.apiServerFailure();
-        const message = error instanceof Error ? error.message : String(error);
-        // Once for each cause, so that an outage does not fill the log.
-        if (message !== problem) log.warn({ problem: message }, 'the API server cannot be asked what it can do: what was last known holds');
-        problem = message;
+        if (failures.add(error))
+          log.warn({ problem: failures.problem }, 'the API server cannot be asked what it can do: what was last known holds');
       }
-      const wait = failures === 0 ? ASK_MS : Math.min(RETRY_MS * 2 ** (failures - 1), ASK_MS);
+      const wait = failures.inARow === 0 ? ASK_MS : failures.waitMs;
       await sleep(wait, undefined, { ref: false, signal: ended.signal }).catch(() => undefined);
     }
   };
@@ -99,6 +95,7 @@ export function followCluster(cluster: Cluster, namespace: string, log: Logger, 
     facts: () => facts,
     readiness: () => {
       const ready = facts.imageVolumes !== 'unknown';
+      const { problem } = failures;
       const detail = ready ? describe(facts, byVersion) : problem;
       return { name: 'cluster', ready, detail: ready && problem ? `${detail} (${problem})` : detail };
     },

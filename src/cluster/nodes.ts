@@ -2,6 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Node } from '@kubernetes/client-node';
+import { Failures } from '../failures.ts';
 import type { NodeCount } from '../sideload/settings.ts';
 import { answer, type Cluster, statusOf } from './client.ts';
 import { isSchedulableLinux, mountsImageVolumes } from './node-support.ts';
@@ -44,8 +45,7 @@ export function followNodes(
   const watch = new cluster.k8s.Watch(cluster.config);
   let ended = false;
   let current: AbortController | undefined;
-  let problem = '';
-  let failures = 0;
+  const failures = new Failures(RETRY_MS, MAX_RETRY_MS);
   let last: NodeCount | undefined;
   const tell = (nodes: NodeCount | undefined): void => {
     if (nodes?.total === last?.total && nodes?.mountingImages === last?.mountingImages) return;
@@ -63,6 +63,8 @@ export function followNodes(
         if (phase === 'ERROR' || phase === 'BOOKMARK') return;
         const name = node.metadata?.name ?? '';
         const kind = phase === 'DELETED' ? undefined : kindOf(node);
+        // Nodes report themselves all the time, and mostly the same.
+        if (nodes.get(name) === kind) return;
         if (kind === undefined) nodes.delete(name);
         else nodes.set(name, kind);
         tell(count(nodes));
@@ -72,8 +74,7 @@ export function followNodes(
           reject(error);
           return;
         }
-        failures = 0;
-        problem = '';
+        failures.end();
         resolve(resourceVersion);
       };
       watch.watch('/api/v1/nodes', { resourceVersion: from, allowWatchBookmarks: true }, onEvent, onEnd).then((controller) => {
@@ -93,13 +94,10 @@ export function followNodes(
         }
       } catch (error) {
         if (ended) return;
-        failures++;
-        const message = error instanceof Error ? error.message : String(error);
-        if (message !== problem) onProblem(message);
-        problem = message;
+        if (failures.add(error)) onProblem(failures.problem);
         // An API server that is away has not taken the nodes away; one that refuses the list will tell no more of them.
         if (statusOf(error) !== undefined) tell(undefined);
-        await sleep(Math.min(RETRY_MS * 2 ** (failures - 1), MAX_RETRY_MS), undefined, { ref: false });
+        await sleep(failures.waitMs, undefined, { ref: false });
       }
     }
   };

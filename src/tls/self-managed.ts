@@ -2,6 +2,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import type { ReadinessCheck } from '../admin.ts';
+import { Failures } from '../failures.ts';
 import { issueServing } from './issue.ts';
 import type { ServingNames } from './names.ts';
 import type { CertificatePair } from './pair.ts';
@@ -42,8 +43,7 @@ export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps
   const { store, policy, log, metrics } = shared;
   let seen: Seen = { trust: undefined, bundles: [], at: 0 };
   let serving: Serving | undefined;
-  let failures = 0;
-  let problem = 'the API server has not answered yet';
+  const failures = new Failures(RETRY_MS, RESYNC_MS, 'the API server has not answered yet');
   let writes = 0;
   let quietUntil = 0;
   let stopped = false;
@@ -112,17 +112,13 @@ export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps
       });
       slowDown(wrote);
       next.push(until.getTime());
-      if (failures > 0) log.info({ failures }, 'the API server answers again');
-      failures = 0;
-      problem = '';
+      if (failures.inARow > 0) log.info({ failures: failures.inARow }, 'the API server answers again');
+      failures.end();
     } catch (error) {
-      failures++;
       metrics.apiServerFailure();
-      const message = error instanceof Error ? error.message : String(error);
-      // Once for each cause, so that an outage does not fill the log.
-      if (message !== problem) log.warn({ problem: message }, 'the shared trust cannot be read or written: the last known CA stays in use');
-      problem = message;
-      next.push(Date.now() + Math.min(RETRY_MS * 2 ** (failures - 1), RESYNC_MS));
+      if (failures.add(error))
+        log.warn({ problem: failures.problem }, 'the shared trust cannot be read or written: the last known CA stays in use');
+      next.push(Date.now() + failures.waitMs);
     }
     try {
       await renew();
@@ -143,6 +139,7 @@ export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps
     readiness: () => {
       const now = new Date();
       const { trust, bundles } = seen;
+      const { problem } = failures;
       const fail = (detail: string): ReadinessCheck => ({ name: 'certificate', ready: false, detail });
       if (!serving) return fail(`none signed yet: ${problem || 'the CA is not known'}`);
       if (serving.notAfter <= now) return fail(`expired at ${serving.notAfter.toISOString()}: ${problem}`);
