@@ -1,8 +1,9 @@
 /** Load by wrk, from a core of its own. */
 
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { installPackages } from '../test/e2e/cluster/debian.ts';
 
 const LOAD_CORE = '1';
 const SCRIPT = fileURLToPath(new URL('./wrk.lua', import.meta.url));
@@ -21,15 +22,8 @@ export interface Load {
 
 /** Installs wrk where it is missing. */
 export function requireWrk(): void {
-  try {
-    execFileSync('wrk', ['--version'], { stdio: 'ignore' });
-  } catch (error) {
-    // It prints its version and ends with 1.
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return;
-    process.stderr.write('apt-get install wrk\n');
-    execFileSync('apt-get', ['-qq', 'update']);
-    execFileSync('apt-get', ['-qq', 'install', '-y', '--no-install-recommends', 'wrk']);
-  }
+  const { error } = spawnSync('wrk', ['--version'], { stdio: 'ignore' });
+  if (error) installPackages(['wrk']);
 }
 
 /**

@@ -12,9 +12,11 @@ import { parseManifests } from '../src/cli/manifests.ts';
 import { findPods } from '../src/cli/pod-templates.ts';
 import { readConfig } from '../src/config.ts';
 import { decide } from '../src/sideload/decide.ts';
+import type { Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { readCorpus } from './corpus.ts';
 import { sandbox } from './pods.ts';
+import { isSideloaded } from './sideloaded.ts';
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), 'sideload-inject-'));
@@ -38,10 +40,6 @@ const podSpec = (indent: string): string =>
 const LABELS = '{openshell.ai/sandbox: "true"}';
 const pod = (name: string, labels = LABELS): string =>
   `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}, labels: ${labels}}\nspec:\n${podSpec('  ')}`;
-const isSideloaded = (candidate: unknown): boolean => {
-  const outcome = decide(candidate as Parameters<typeof decide>[0], readConfig([], {}).sideload, UNKNOWN_CLUSTER);
-  return outcome.verdict === 'skip' && outcome.reason === 'already-sideloaded';
-};
 
 const WEB = `# All of it.
 apiVersion: v1
@@ -220,7 +218,7 @@ describe('which objects hold pods', () => {
     const { operations } = injectManifest(manifest, readConfig([], {}).sideload);
     const [injected] = findPods(JSON.parse(manifest.apply(operations)));
     expect(injected?.pointer).toBe(pointer);
-    expect(isSideloaded(injected?.pod)).toBe(true);
+    expect(isSideloaded(injected?.pod as Pod)).toBe(true);
   });
 
   it.each([

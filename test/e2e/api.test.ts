@@ -9,16 +9,16 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
-import { readConfig } from '../../src/config.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import type { Container, Pod } from '../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { listGoldens, readGolden } from '../goldens.ts';
 import { agent, sandbox } from '../pods.ts';
 import { ANY_METHOD, method, REFUSED_PODS } from '../refusals.ts';
+import { isSideloaded as hasSupervisor } from '../sideloaded.ts';
 import { type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
-import { startWebhook, writeOverlay } from './webhook.ts';
+import { readLog, startWebhook, writeOverlay } from './webhook.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-e2e-'));
 const COMMUNITY = ['--supervisor-image-layout=community', '--supervisor-image=ghcr.io/nvidia/openshell-community/supervisor:1'];
@@ -55,15 +55,8 @@ async function stored(pod: Pod, options?: { namespace?: string; dryRun?: boolean
 }
 
 const containerOf = (pod: Pod, name = 'agent'): Container => pod.spec?.containers?.find((container) => container.name === name) ?? {};
-const isSideloaded = (pod: Pod): boolean => {
-  const outcome = decide(pod, readConfig(flagsInUse, {}).sideload, UNKNOWN_CLUSTER);
-  return outcome.verdict === 'skip' && outcome.reason === 'already-sideloaded';
-};
-const logLines = (): Record<string, unknown>[] =>
-  readFileSync(join(dir, 'webhook.log'), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+const isSideloaded = (pod: Pod): boolean => hasSupervisor(pod, flagsInUse);
+const logLines = (): Record<string, unknown>[] => readLog(dir);
 
 beforeAll(async () => {
   cluster = await startControlPlane(join(dir, 'cluster'));

@@ -12,17 +12,15 @@ import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { compare } from 'fast-json-patch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/config.ts';
-import { decide } from '../../src/sideload/decide.ts';
 import type { Container, Pod } from '../../src/sideload/pod.ts';
-import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { agent, sandbox } from '../pods.ts';
 import { method } from '../refusals.ts';
+import { isSideloaded } from '../sideloaded.ts';
 import { findControllers } from './cluster/binaries.ts';
 import { type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
 import { startControllerManager } from './cluster/controllers.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
-import { startWebhook, writeOverlay } from './webhook.ts';
+import { readLog, startWebhook, writeOverlay } from './webhook.ts';
 
 /** What the API server adds to a pod. */
 interface Stored extends Pod {
@@ -88,15 +86,7 @@ const readPod = async (name: string): Promise<Stored> =>
 
 const containerOf = (pod: Pod, name = 'agent'): Container => pod.spec?.containers?.find((container) => container.name === name) ?? {};
 const installerOf = (pod: Pod): Container | undefined => pod.spec?.initContainers?.find(({ name }) => name === INSTALL);
-const isSideloaded = (pod: Pod): boolean => {
-  const outcome = decide(pod, readConfig([], {}).sideload, UNKNOWN_CLUSTER);
-  return outcome.verdict === 'skip' && outcome.reason === 'already-sideloaded';
-};
-const logLines = (): Record<string, unknown>[] =>
-  readFileSync(join(dir, 'webhook.log'), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+const logLines = (): Record<string, unknown>[] => readLog(dir);
 /** What the webhook answered each time that it was called for a pod. */
 const answersFor = (pod: Pod): unknown[] =>
   logLines()
@@ -633,7 +623,7 @@ describe('the pods of a controller', () => {
     const spec = { schedule: '0 0 1 1 *', jobTemplate: { spec: job.spec } };
     await createAll({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: job.metadata, spec });
     await kubectl(['create', 'job', 'by-hand', '--from=cronjob/cronjob', '-n', 'agents']);
-    expect((await podsOf('cronjob')).map(isSideloaded)).toEqual([true]);
+    expect((await podsOf('cronjob')).map((pod) => isSideloaded(pod))).toEqual([true]);
   });
 
   it.each([
@@ -808,7 +798,7 @@ describe('kubectl on what is there', () => {
     const restarted = await podsOf('updated', ({ metadata }) => 'kubectl.kubernetes.io/restartedAt' in (metadata.annotations ?? {}));
     await onAgents('set', 'image', 'deployment/updated', 'agent=registry.example/agent:2');
     const renewed = await podsOf('updated', (pod) => containerOf(pod).image === 'registry.example/agent:2');
-    expect([first ?? {}, ...restarted, ...renewed].map(isSideloaded)).toEqual([true, true, true]);
+    expect([first ?? {}, ...restarted, ...renewed].map((pod) => isSideloaded(pod))).toEqual([true, true, true]);
   });
 });
 

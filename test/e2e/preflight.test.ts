@@ -3,7 +3,7 @@
  * kubelets are not needed for what they say of themselves.
  */
 
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -12,7 +12,7 @@ import { sandbox } from '../pods.ts';
 import { method } from '../refusals.ts';
 import { type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
-import { kubeconfigOf, launchWebhook, startWebhook, writeOverlay } from './webhook.ts';
+import { kubeconfigOf, launchWebhook, readLog, startWebhook, writeOverlay } from './webhook.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-preflight-'));
 const AUTO = ['--preflight=on', '--supervisor-sideload-method=auto'];
@@ -24,11 +24,7 @@ let ports: { port: number; adminPort: number };
 
 const kubectl = (...args: string[]): Promise<string> => cluster.run(args);
 const asAdmin = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${ports.adminPort}${path}`)).text();
-const logLines = (): Record<string, unknown>[] =>
-  readFileSync(join(dir, 'webhook.log'), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+const logLines = (): Record<string, unknown>[] => readLog(dir);
 
 /** Starts the webhook anew, as the service account of manifests/base. */
 async function restart(): Promise<void> {

@@ -10,11 +10,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/config.ts';
-import { decide } from '../../src/sideload/decide.ts';
 import type { Pod } from '../../src/sideload/pod.ts';
-import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { sandbox } from '../pods.ts';
+import { isSideloaded } from '../sideloaded.ts';
 import { findBinaries, findControllers } from './cluster/binaries.ts';
 import { cached } from './cluster/cache.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
@@ -35,11 +33,6 @@ let webhook: Process;
 let ports: { port: number; adminPort: number };
 /** What a reader has: access to the cluster, kubectl, Node.js, the Python packages and the command of this checkout. */
 let env: NodeJS.ProcessEnv;
-
-const isSideloaded = (pod: Pod): boolean => {
-  const outcome = decide(pod, readConfig([], {}).sideload, UNKNOWN_CLUSTER);
-  return outcome.verdict === 'skip' && outcome.reason === 'already-sideloaded';
-};
 
 /** A namespace that opted in and takes pods, whether or not it was there before. */
 async function openNamespace(name: string): Promise<void> {

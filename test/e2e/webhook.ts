@@ -23,6 +23,14 @@ export async function launchWebhook(
   return start('openshell-sideload', process.execPath, [MAIN, ...own, '--shutdown-delay=0', ...flags], join(dir, 'webhook.log'), env);
 }
 
+/** The lines of the log of a webhook that was launched in `dir`. */
+export function readLog(dir: string): Record<string, unknown>[] {
+  return readFileSync(join(dir, 'webhook.log'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+}
+
 /** Starts the webhook and waits until it is ready. */
 export async function startWebhook(...how: Parameters<typeof launchWebhook>): Promise<Process> {
   const webhook = await launchWebhook(...how);

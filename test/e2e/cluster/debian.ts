@@ -15,6 +15,19 @@ function find(program: string): string | undefined {
     .find((file) => existsSync(file));
 }
 
+/** Installs Debian packages, in the version of the distribution. Only root can. */
+export function installPackages(names: readonly string[]): void {
+  process.stderr.write(`apt-get install ${names.join(' ')}\n`);
+  const aptGet = (...args: string[]): void => {
+    execFileSync('apt-get', ['-qq', ...args], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    });
+  };
+  aptGet('update');
+  aptGet('install', '-y', '--no-install-recommends', ...names);
+}
+
 /**
  * Sees to it that programs are there: those that are missing are installed with apt-get, in the version of the distribution.
  *
@@ -30,15 +43,7 @@ export function requirePrograms<Program extends string>(packages: Readonly<Recor
     const names = missing.map((program) => packages[program]);
     if (spawnSync('apt-get', ['--version']).error)
       throw new Error(`${missing.join(', ')} not found, and no apt-get to install ${names.join(', ')}`);
-    process.stderr.write(`apt-get install ${names.join(' ')}\n`);
-    const aptGet = (...args: string[]): void => {
-      execFileSync('apt-get', ['-qq', ...args], {
-        stdio: ['ignore', 'ignore', 'inherit'],
-        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      });
-    };
-    aptGet('update');
-    aptGet('install', '-y', '--no-install-recommends', ...names);
+    installPackages(names);
   }
   return Object.fromEntries(
     programs.map((program) => {
