@@ -7,7 +7,7 @@
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent } from 'node:https';
-import { arch, cpus, release, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -15,6 +15,7 @@ import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
 import { namesOfService } from '../src/tls/names.ts';
 import { freePorts } from '../test/e2e/cluster/process.ts';
 import { checkAnswers } from './answers.ts';
+import { dayAndMachine, writeSection } from './document.ts';
 import { load, requireWrk } from './load.ts';
 import { type Figures, median, ratios, table } from './report.ts';
 import { makeReviews } from './reviews.ts';
@@ -124,15 +125,9 @@ const memory = await growth();
 rmSync(dir, { recursive: true });
 
 const sizes = reviews.map((review) => Buffer.byteLength(review)).sort((a, b) => a - b);
-const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()} ${arch()}, Node.js ${process.version}`;
-const conditions = `${new Date().toISOString().slice(0, 10)}, ${machine}; ${rounds} rounds of ${seconds} s, ${REVIEWS} distinct reviews of ${sizes[0]} to ${sizes.at(-1)} bytes, TLS 1.3, server and load on a core each`;
-const printed = `${table(figures)}\n\n${ratios(figures, memory)}\n\n${conditions}\n`;
+const conditions = `${dayAndMachine()}; ${rounds} rounds of ${seconds} s, ${REVIEWS} distinct reviews of ${sizes[0]} to ${sizes.at(-1)} bytes, TLS 1.3, server and load on a core each`;
+const printed = `${table(figures)}\n\n${ratios(figures, memory)}\n\n${conditions}`;
 process.stdout.write(`${printed}\n`);
 writeFileSync(values.json, `${JSON.stringify({ conditions, figures, memory }, null, 2)}\n`);
-if (values.write) {
-  const document = new URL('../docs/performance.md', import.meta.url);
-  const [before = '', rest = ''] = readFileSync(document, 'utf8').split('<!-- made by npm run bench -- --write -->\n');
-  const after = rest.split('<!-- end of bench -->\n')[1] ?? '';
-  writeFileSync(document, `${before}<!-- made by npm run bench -- --write -->\n${printed}<!-- end of bench -->\n${after}`);
-}
+if (values.write) writeSection('bench', printed);
 process.exitCode = NAMES.some((name) => median(figures[name].map(({ errors }) => errors)) > 0) ? 1 : 0;
