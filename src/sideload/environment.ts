@@ -13,14 +13,21 @@ const TOPOLOGY_VARIABLES: readonly string[] = [ENV.topology, ENV.networkEnforcem
 /** Variables that the webhook writes itself: an operator's default for them would contradict it. */
 export const PINNED_VARIABLES: readonly string[] = [ENV.sandboxUid, ENV.sandboxGid, ENV.ociImageUser, ...TOPOLOGY_VARIABLES];
 
+interface Variable {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** The same for every pod. */
+const CLEARED: readonly Variable[] = [ENV.ociImageUser, ...TOPOLOGY_VARIABLES].map((name) => ({ name, value: '' }));
+
 /**
  * What no pod, envFrom or image may choose otherwise: the identity; no OCI user, which would choose another identity; and no
  * sidecar topology, in which the supervisor neither drops privileges nor guards the network
  * (crates/openshell-sandbox/src/lib.rs, process_enforcement_mode and sidecar_network_enforcement_enabled).
  */
-function pinnedVariables({ uid, gid }: Identity): Map<string, { name: string; value: string }> {
-  const values: Record<string, string> = { [ENV.sandboxUid]: String(uid), [ENV.sandboxGid]: String(gid) };
-  return new Map(PINNED_VARIABLES.map((name) => [name, { name, value: values[name] ?? '' }]));
+function pinnedVariables({ uid, gid }: Identity): readonly Variable[] {
+  return [{ name: ENV.sandboxUid, value: String(uid) }, { name: ENV.sandboxGid, value: String(gid) }, ...CLEARED];
 }
 
 /** Whether the container's environment tells the supervisor to leave work to sidecars, or could: nobody can look into envFrom. */
@@ -37,15 +44,19 @@ function isResolvedId({ name, value, valueFrom }: EnvVar): boolean {
 }
 
 /** Variables that the webhook adds where the pod has none of that name: the sandbox id from its label, then the operator's defaults. */
-function defaultVariables(plan: Plan, settings: SideloadSettings): readonly { name: string; value: string }[] {
+function defaultVariables(plan: Plan, settings: SideloadSettings): readonly Variable[] {
   const sandboxId = plan.pod.metadata?.labels?.[SANDBOX_ID_LABEL];
   return sandboxId ? [{ name: ENV.sandboxId, value: sandboxId }, ...settings.env] : settings.env;
 }
 
-/** Names of all variables that the sandbox container will have, so far as its own `env` and the webhook give them. */
-export function variableNames(plan: Plan, settings: SideloadSettings): Set<string> {
-  const own = (plan.container.env ?? []).map((variable) => variable.name ?? '');
-  return new Set([...own, ...defaultVariables(plan, settings).map(({ name }) => name)]);
+function names(variables: Container['env'], name: string): boolean {
+  return variables?.some((variable) => variable.name === name) ?? false;
+}
+
+/** Whether the sandbox container will have a variable, so far as its own `env`, its label and the operator's defaults give it. */
+export function willHaveVariable(name: string, { pod, container }: Plan, settings: SideloadSettings): boolean {
+  const fromLabel = name === ENV.sandboxId && Boolean(pod.metadata?.labels?.[SANDBOX_ID_LABEL]);
+  return fromLabel || names(container.env, name) || names(settings.env, name);
 }
 
 /**
@@ -56,16 +67,12 @@ export function environmentOperations(plan: Plan, path: string, settings: Sidelo
   const env = plan.container.env ?? [];
   const pinned = pinnedVariables(plan.identity);
   const operations: Operation[] = [];
-  const present = new Set<string>();
-  for (const [index, variable] of env.entries()) {
-    const name = variable.name ?? '';
-    present.add(name);
-    const wanted = pinned.get(name);
-    if (wanted === undefined || (isHalfThere(plan.existing) && isResolvedId(variable))) continue;
+  env.forEach((variable, index) => {
+    const wanted = pinned.find(({ name }) => name === variable.name);
+    if (wanted === undefined || (isHalfThere(plan.existing) && isResolvedId(variable))) return;
     if (variable.valueFrom || (variable.value ?? '') !== wanted.value)
       operations.push({ op: 'replace', path: `${path}/env/${index}`, value: wanted });
-  }
-  const defaults = new Map(defaultVariables(plan, settings).map((variable) => [variable.name, variable]));
-  const added = [...pinned.values(), ...defaults.values()].filter(({ name }) => !present.has(name));
+  });
+  const added = [...pinned, ...defaultVariables(plan, settings)].filter(({ name }) => !names(env, name));
   return [...operations, ...append(path, 'env', env, added)];
 }

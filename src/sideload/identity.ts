@@ -20,11 +20,10 @@ const MAX_ID = 2 ** 31 - 1;
 export function identityOf(spec: PodSpec, container: Container, settings: SideloadSettings): Identity | Refuse {
   const uid = container.securityContext?.runAsUser ?? spec.securityContext?.runAsUser ?? 0;
   const gid = container.securityContext?.runAsGroup ?? spec.securityContext?.runAsGroup ?? 0;
-  for (const [name, id] of [
-    ['runAsUser', uid],
-    ['runAsGroup', gid],
-  ] as const) {
-    if (id < 0 || id > MAX_ID) return refuse('invalid-identity', `securityContext.${name} is ${id}: set an id from 0 to ${MAX_ID}`);
-  }
-  return { uid: uid || settings.uid, gid: gid || settings.gid };
+  return refuseId('runAsUser', uid) ?? refuseId('runAsGroup', gid) ?? { uid: uid || settings.uid, gid: gid || settings.gid };
+}
+
+function refuseId(member: string, id: number): Refuse | undefined {
+  if (id >= 0 && id <= MAX_ID) return undefined;
+  return refuse('invalid-identity', `securityContext.${member} is ${id}: set an id from 0 to ${MAX_ID}`);
 }

@@ -28,15 +28,11 @@ function dropsAll(container: Container): boolean {
   return container.securityContext?.capabilities?.drop?.some((name) => upper(name) === 'ALL') ?? false;
 }
 
-function neededCapabilities({ spec, container }: Plan, settings: SideloadSettings): string[] {
-  if (settings.capabilities.length === 0) return [];
-  return [
-    ...new Set([
-      ...settings.capabilities,
-      ...(spec.hostUsers === false ? USER_NAMESPACE_CAPABILITIES : []),
-      ...(dropsAll(container) ? DROPPED_CAPABILITIES : []),
-    ]),
-  ];
+function neededCapabilities({ spec, container }: Plan, { capabilities }: SideloadSettings): readonly string[] {
+  if (capabilities.length === 0) return [];
+  const dropped = dropsAll(container);
+  if (!dropped && spec.hostUsers !== false) return capabilities;
+  return [...new Set([...capabilities, ...(dropped ? DROPPED_CAPABILITIES : USER_NAMESPACE_CAPABILITIES)])];
 }
 
 /** Adds to what is there; a drop of a capability that the supervisor needs goes, because runtimes apply single drops last. */

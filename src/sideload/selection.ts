@@ -34,25 +34,32 @@ export function passOver(pod: Pod): Skip | Refuse | undefined {
   );
 }
 
+function isHostProcess({ securityContext }: Pick<Container, 'securityContext'> | PodSpec): boolean {
+  return securityContext?.windowsOptions?.hostProcess === true;
+}
+
 /** The supervisor is a Linux binary. */
 export function refuseWindows(spec: PodSpec): Refuse | undefined {
-  const contexts = [spec, ...(spec.initContainers ?? []), ...(spec.containers ?? [])].map(({ securityContext }) => securityContext);
-  const isHostProcess = contexts.some((context) => context?.windowsOptions?.hostProcess);
-  if (spec.os?.name !== 'windows' && spec.nodeSelector?.['kubernetes.io/os'] !== 'windows' && !isHostProcess) return undefined;
+  const hostProcess = isHostProcess(spec) || spec.initContainers?.some(isHostProcess) || spec.containers?.some(isHostProcess);
+  if (spec.os?.name !== 'windows' && spec.nodeSelector?.['kubernetes.io/os'] !== 'windows' && !hostProcess) return undefined;
   return refuse(
     'windows-pod',
     `the pod is for Windows, the OpenShell supervisor runs on Linux only: set label ${SANDBOX_LABEL} to "false" or schedule the pod on Linux`,
   );
 }
 
+/** Where each method puts the supervisor, by the image's layout. */
+const BINARIES = new Map(METHODS.map((method) => [method, LAYOUTS.map((layout) => supervisorBinary(method, layout))]));
+const ALL_BINARIES = [...new Set([...BINARIES.values()].flat())];
+
 /** Whether the container's command is the supervisor, at one of the places where a sideload puts it. */
-export function isLaunched(container: Container): boolean {
-  return METHODS.some((method) => startsRightBinary(container, method));
+export function isLaunched({ command }: Container): boolean {
+  return ALL_BINARIES.includes(command?.[0] ?? '');
 }
 
 /** Whether the container's command is the supervisor at the place where this method puts it. */
-export function startsRightBinary(container: Container, method: Method): boolean {
-  return LAYOUTS.some((layout) => container.command?.[0] === supervisorBinary(method, layout));
+export function startsRightBinary({ command }: Container, method: Method): boolean {
+  return BINARIES.get(method)?.includes(command?.[0] ?? '') ?? false;
 }
 
 /** Whether a sideload, or what another webhook left of one, is in this container. */
@@ -99,10 +106,10 @@ export function chooseContainer(pod: Pod, containers: readonly Container[]): Cho
       `annotation ${CONTAINER_ANNOTATION} is ${quote(wanted)}, which spec.containers does not have: name one of ${enumerate(names)}`,
     );
   }
-  const candidates: Choice[] = [
-    { index: named(DEFAULT_SANDBOX_CONTAINER), because: 'name' },
-    { index: containers.findIndex(bearsSupervisor), because: 'supervisor' },
-    { index: named(annotations?.[DEFAULT_CONTAINER_ANNOTATION]), because: 'default' },
-  ];
-  return candidates.find(({ index }) => index !== -1) ?? { index: 0, because: 'first' };
+  const agent = named(DEFAULT_SANDBOX_CONTAINER);
+  if (agent !== -1) return { index: agent, because: 'name' };
+  const bearer = containers.findIndex(bearsSupervisor);
+  if (bearer !== -1) return { index: bearer, because: 'supervisor' };
+  const preferred = named(annotations?.[DEFAULT_CONTAINER_ANNOTATION]);
+  return preferred === -1 ? { index: 0, because: 'first' } : { index: preferred, because: 'default' };
 }

@@ -40,15 +40,15 @@ function isObject(value: unknown): value is Record<string, unknown> {
 
 /** An object whose named members, where present, have the given shapes; other members are not looked at. */
 export function object<M extends Members>(members: M): Shape<MembersOf<M>> {
-  const names = Object.keys(members);
-  const checks = Object.values(members);
+  const checks = new Map(Object.entries(members));
   return (value) => {
     if (!isObject(value)) return ` is ${kind(value)}, not an object`;
-    for (let i = 0; i < names.length; i++) {
-      const name = names[i] ?? '';
+    for (const name in value) {
+      const check = checks.get(name);
+      if (check === undefined) continue;
       const member = value[name];
       if (member === undefined || member === null) continue;
-      const wrong = checks[i]?.(member);
+      const wrong = check(member);
       if (wrong !== undefined) return `.${name}${wrong}`;
     }
     return undefined;
