@@ -76,7 +76,7 @@ const tls = mkdtempSync(join(tmpdir(), 'openshell-sideload-demo-'));
 try {
   await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
   const flags = ['--port=0', '--admin-port=0', '--bind-address=127.0.0.1', '--shutdown-delay=0', `--tls-cert-dir=${tls}`];
-  const running = await serve(readConfig(flags, {}), 'demo', pino({ level: 'silent' }));
+  const running = await serve(readConfig(flags, {}), 'demo', pino({ level: 'silent' }), () => 0);
   const ca = readFileSync(join(tls, CA_FILE));
   console.log(`The webhook serves at https://localhost:${running.port}/mutate\n`);
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {

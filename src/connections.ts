@@ -1,30 +1,23 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Server } from 'node:https';
-import type { TLSSocket } from 'node:tls';
+import type { Socket } from 'node:net';
 
 /**
- * Watches a server's connections, so that those without a request can be closed when it ends.
+ * Watches a server's connections, so that those on which no request was ever sent can be closed when it ends.
  *
- * `closeIdleConnections` leaves out a connection on which no request was ever sent, and clients dial some in advance: Go's
- * transport keeps one whose request went out on another meanwhile.
+ * `closeIdleConnections` leaves them out, and clients dial some in advance: Go's transport keeps one whose request went out on
+ * another meanwhile.
  *
- * @returns a function that closes every connection on which no request is in progress
+ * @returns a function that closes every connection on which no request has begun
  */
-export function watchConnections(server: Server): () => void {
-  const requests = new Map<TLSSocket, number>();
-  const count = (socket: TLSSocket, change: number): void => {
-    const before = requests.get(socket);
-    if (before !== undefined) requests.set(socket, before + change);
-  };
-  server.on('secureConnection', (socket: TLSSocket) => {
-    requests.set(socket, 0);
-    socket.once('close', () => requests.delete(socket));
+export function watchUnused(server: Server): () => void {
+  const unused = new Set<Socket>();
+  server.on('secureConnection', (socket: Socket) => {
+    unused.add(socket);
+    socket.once('close', () => unused.delete(socket));
   });
-  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    count(socket as TLSSocket, 1);
-    response.once('close', () => count(socket as TLSSocket, -1));
-  });
+  server.on('request', ({ socket }: IncomingMessage) => unused.delete(socket));
   return () => {
-    for (const [socket, inProgress] of requests) if (inProgress === 0) socket.destroy();
+    for (const socket of unused) socket.destroy();
   };
 }

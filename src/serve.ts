@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { buildAdmin } from './admin.ts';
 import { type ClusterView, followCluster, NO_CLUSTER } from './cluster/facts.ts';
 import type { Config } from './config.ts';
-import { watchConnections } from './connections.ts';
+import { watchUnused } from './connections.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { buildServer, REQUEST_TIMEOUT_MS } from './server.ts';
 import { openCertificateSource } from './tls/source.ts';
@@ -25,10 +25,11 @@ export interface Running {
 /**
  * Starts the webhook and its admin server.
  *
+ * @param lostLines how many lines the log had no room for
  * @throws Error when there is no certificate to serve or a port is taken
  */
-export async function serve(config: Config, version: string, log: Logger): Promise<Running> {
-  const metrics = createMetrics(version);
+export async function serve(config: Config, version: string, log: Logger, lostLines: () => number): Promise<Running> {
+  const metrics = createMetrics(version, lostLines);
   const source = await openCertificateSource(config.certificates, log, metrics);
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
@@ -45,7 +46,7 @@ export async function serve(config: Config, version: string, log: Logger): Promi
     cluster.readiness(),
   ]);
 
-  const closeUnused = watchConnections(app.server);
+  const closeUnused = watchUnused(app.server);
   const port = await listen(app, config.port, config.bindAddress);
   const adminPort = await listen(admin, config.adminPort, config.bindAddress);
   log.info({ port, adminPort, version, certificates: config.certificates.source }, 'serving');

@@ -102,27 +102,24 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
 /** One line per admission. It never holds the pod, its environment or its arguments. */
 function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, milliseconds: number): void {
   const { name, generateName } = request.pod.metadata ?? {};
+  const inject = outcome.verdict === 'inject' ? outcome : undefined;
+  // A member that is undefined is not written.
   const fields = {
     uid: cut(request.uid),
     namespace: cut(request.namespace),
-    ...(name ? { name: cut(name) } : { generateName: cut(generateName) }),
+    name: cut(name || undefined),
+    generateName: name ? undefined : cut(generateName),
     outcome: outcome.verdict,
     reason: outcome.reason,
     dryRun: request.dryRun,
     durationMs: Math.round(milliseconds * 1000) / 1000,
+    message: outcome.verdict === 'refuse' ? outcome.message : undefined,
+    method: inject?.method,
+    container: inject?.container,
+    warnings: inject?.warnings.map(({ code }) => code),
   };
-  switch (outcome.verdict) {
-    case 'skip':
-      log.info(fields, 'pod left alone');
-      return;
-    case 'refuse':
-      log.warn({ ...fields, message: outcome.message }, 'pod refused');
-      return;
-    case 'inject': {
-      const { method, container, warnings } = outcome;
-      log.info({ ...fields, method, container, warnings: warnings.map(({ code }) => code) }, 'supervisor injected');
-    }
-  }
+  if (outcome.verdict === 'refuse') log.warn(fields, 'pod refused');
+  else log.info(fields, inject ? 'supervisor injected' : 'pod left alone');
 }
 
 /** No name is longer (RFC 1123); the API server looks at names after webhooks. */

@@ -33,7 +33,7 @@ const docs = read('docs/observability.md');
 /** Labels that every target has once the Prometheus Operator scrapes it. */
 const TARGET_LABELS = ['namespace', 'pod', 'job', 'instance'];
 const labelsOf = new Map(
-  createMetrics('test')
+  createMetrics('test', () => 0)
     .registry.getMetricsAsArray()
     .map((metric) => [metric.name, (metric as unknown as { labelNames: string[] }).labelNames]),
 );

@@ -36,6 +36,7 @@ const start = (...flags: string[]): Promise<Running> =>
     }),
     '1.2.3',
     log,
+    () => 0,
   );
 
 interface Answer {

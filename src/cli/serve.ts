@@ -1,7 +1,7 @@
 /** `openshell-sideload serve`: the webhook as a process, with its log and its signals. */
 
 import closeWithGrace from 'close-with-grace';
-import { pino } from 'pino';
+import { openLog } from '../log.ts';
 import { type Running, serve as start } from '../serve.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 
@@ -9,12 +9,7 @@ import { type Command, type CommandLine, EXIT } from './command.ts';
 const DRAIN_LIMIT_MS = 20_000;
 
 async function run({ config }: CommandLine, version: string): Promise<number> {
-  const log = pino({
-    level: config.logLevel,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (level) => ({ level }) },
-  });
+  const { logger: log, lostLines } = openLog(config.logLevel);
   let running: Running | undefined;
   // Before anything listens: a signal during the start ends the process too.
   closeWithGrace({ delay: config.shutdownDelay * 1000 + DRAIN_LIMIT_MS, logger: false }, async ({ err, signal }) => {
@@ -23,7 +18,7 @@ async function run({ config }: CommandLine, version: string): Promise<number> {
     await running?.drain();
   });
   try {
-    running = await start(config, version, log);
+    running = await start(config, version, log, lostLines);
   } catch (error) {
     log.fatal({ err: error }, 'cannot start');
     // One of the two ports may be listening already.

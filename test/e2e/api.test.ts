@@ -56,7 +56,7 @@ async function stored(pod: Pod, options?: { namespace?: string; dryRun?: boolean
 
 const containerOf = (pod: Pod, name = 'agent'): Container => pod.spec?.containers?.find((container) => container.name === name) ?? {};
 const isSideloaded = (pod: Pod): boolean => hasSupervisor(pod, flagsInUse);
-const logLines = (): Record<string, unknown>[] => readLog(dir);
+const logLines = (): Promise<Record<string, unknown>[]> => readLog(dir);
 
 beforeAll(async () => {
   cluster = await startControlPlane(join(dir, 'cluster'));
@@ -187,13 +187,13 @@ describe('a labelled pod in an opted-in namespace', () => {
       JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec: spec.template.spec }),
     );
     expect(isSideloaded(JSON.parse(created))).toBe(true);
-    expect(logLines().at(-1)).toMatchObject({ generateName: 'agent-5d8f-', reason: 'injected', dryRun: false });
+    expect((await logLines()).at(-1)).toMatchObject({ generateName: 'agent-5d8f-', reason: 'injected', dryRun: false });
   });
 
   it('is answered in a dry run and not stored', async () => {
     const pod = await stored(sandbox(), { dryRun: true });
     expect(isSideloaded(pod)).toBe(true);
-    expect(logLines().at(-1)).toMatchObject({ name: pod.metadata?.name, dryRun: true });
+    expect((await logLines()).at(-1)).toMatchObject({ name: pod.metadata?.name, dryRun: true });
     expect((await cluster.kubectl(['get', 'pod', '-n', 'agents', pod.metadata?.name ?? ''])).stderr).toContain('NotFound');
   });
 
@@ -230,13 +230,13 @@ describe('a pod that is no business of the webhook', () => {
     },
     { why: 'without labels of ours', pod: unlabelled, options: {} },
   ])('$why is stored untouched, and the webhook is not called', async ({ pod, options }) => {
-    const before = logLines().length;
+    const before = (await logLines()).length;
     const result = await stored(pod, options);
     expect(result.metadata?.annotations).toBeUndefined();
     expect(result.spec?.initContainers).toBeUndefined();
     expect(containerOf(result).command).toEqual(['agent']);
     expect(containerOf(result).securityContext).toBeUndefined();
-    expect(logLines().length).toBe(before);
+    expect((await logLines()).length).toBe(before);
   });
 });
 
@@ -251,7 +251,7 @@ describe('a refusal, as kubectl prints it', () => {
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain('admission webhook "sandbox.sideload.openshell.ai" denied the request: ');
     expect(stderr).toContain(says);
-    expect(logLines().at(-1)).toMatchObject({ outcome: 'refuse', reason });
+    expect((await logLines()).at(-1)).toMatchObject({ outcome: 'refuse', reason });
   });
 });
 
@@ -341,11 +341,10 @@ describe('another webhook that adds a container', () => {
     expect(containerOf(pod, 'mesh').command).toBeUndefined();
     expect(containerOf(pod, 'mesh').securityContext).toBeUndefined();
     expect(pod.spec?.volumes?.filter((volume) => volume.name === 'openshell-supervisor-bin')).toHaveLength(1);
-    expect(
-      logLines()
-        .filter(({ name }) => name === pod.metadata?.name)
-        .map(({ reason }) => reason),
-    ).toEqual(['injected', 'already-sideloaded']);
+    expect((await logLines()).filter(({ name }) => name === pod.metadata?.name).map(({ reason }) => reason)).toEqual([
+      'injected',
+      'already-sideloaded',
+    ]);
   });
 });
 

@@ -3,7 +3,7 @@
  * supervisor, with nothing else changed, or refuses it for the reason that the corpus says.
  */
 
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,7 +17,7 @@ import { expectSideloaded } from '../invariants.ts';
 import { sandbox } from '../pods.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
-import { startWebhook, writeOverlay } from './webhook.ts';
+import { readLog, startWebhook, writeOverlay } from './webhook.ts';
 
 /** What the API server made of the pods of one kubectl, by the names of the pods, and what kubectl printed of the others. */
 interface Answers {
@@ -105,8 +105,7 @@ describe.each<Method>(['image-volume', 'init-container'])('labelled, with method
   let logged: Record<string, unknown>[];
   beforeAll(async () => {
     answers = await create(pods);
-    const lines = readFileSync(join(dir, 'webhook.log'), 'utf8').split('\n').filter(Boolean);
-    logged = lines.map((line) => JSON.parse(line));
+    logged = await readLog(dir);
   });
 
   it.each(cases)('is stored under its supervisor, or refused: %s', (_, { pod, podName, expected }) => {

@@ -86,12 +86,10 @@ const readPod = async (name: string): Promise<Stored> =>
 
 const containerOf = (pod: Pod, name = 'agent'): Container => pod.spec?.containers?.find((container) => container.name === name) ?? {};
 const installerOf = (pod: Pod): Container | undefined => pod.spec?.initContainers?.find(({ name }) => name === INSTALL);
-const logLines = (): Record<string, unknown>[] => readLog(dir);
+const logLines = (): Promise<Record<string, unknown>[]> => readLog(dir);
 /** What the webhook answered each time that it was called for a pod. */
-const answersFor = (pod: Pod): unknown[] =>
-  logLines()
-    .filter(({ name }) => name === pod.metadata?.name)
-    .map(({ reason }) => reason);
+const answersFor = async (pod: Pod): Promise<unknown[]> =>
+  (await logLines()).filter(({ name }) => name === pod.metadata?.name).map(({ reason }) => reason);
 
 beforeAll(async () => {
   cluster = await startControlPlane(join(dir, 'cluster'));
@@ -264,7 +262,7 @@ describe('another mutating webhook', () => {
       expect(pod.spec.initContainers?.[0]?.securityContext).toBeUndefined();
       expect(containerOf(pod)).toMatchObject({ command: SUPERVISOR, args: ['--', 'agent'] });
       expect(isSideloaded(pod)).toBe(true);
-      expect(answersFor(pod)).toEqual(answers);
+      expect(await answersFor(pod)).toEqual(answers);
     });
   });
 
@@ -301,7 +299,7 @@ describe('another mutating webhook', () => {
       const pod = await stored(through('wrapper', 'after'));
       expect(containerOf(pod)).toMatchObject({ command: SUPERVISOR, args: ['--', WRAPPER, 'agent'] });
       expect(isSideloaded(pod)).toBe(true);
-      expect(answersFor(pod)).toEqual(['injected', 'converged']);
+      expect(await answersFor(pod)).toEqual(['injected', 'converged']);
     });
 
     it('after ours, has a pod refused whose install container it wraps too', async () => {
@@ -516,7 +514,7 @@ describe("the API server's own plugins", () => {
       { name: 'openshell-supervisor-bin', mountPath: '/opt/openshell/bin' },
     ]);
     expect(isSideloaded(pod)).toBe(true);
-    expect(answersFor(pod), 'none of them changed it again').toEqual(['injected']);
+    expect(await answersFor(pod), 'none of them changed it again').toEqual(['injected']);
   });
 
   it('run once more after ours: the install container gets the token, and ours is asked again', async () => {
@@ -526,14 +524,14 @@ describe("the API server's own plugins", () => {
       '/var/run/secrets/kubernetes.io/serviceaccount',
     ]);
     expect(isSideloaded(pod)).toBe(true);
-    expect(answersFor(pod)).toEqual(['injected', 'already-sideloaded']);
+    expect(await answersFor(pod)).toEqual(['injected', 'already-sideloaded']);
   });
 
   it('have nothing to add to a pod without a token', async () => {
     const pod = await stored(sandbox({ annotations: method('init-container'), spec: TOKENLESS }));
     expect(installerOf(pod)?.volumeMounts?.map(({ mountPath }) => mountPath)).toEqual(['/opt/openshell/bin']);
     expect(pod.spec.volumes?.map(({ name }) => name)).toEqual(['openshell-supervisor-bin']);
-    expect(answersFor(pod)).toEqual(['injected']);
+    expect(await answersFor(pod)).toEqual(['injected']);
   });
 });
 
@@ -556,7 +554,7 @@ it('a pod with generateName is stored under the name that it gets', async () => 
   const result = JSON.parse(await kubectl(['create', '-o', 'json', '-f', '-'], JSON.stringify(pod))) as Stored;
   expect(result.metadata.name).toMatch(/^generated-.{5}$/);
   expect(isSideloaded(result)).toBe(true);
-  expect(logLines()).toContainEqual(expect.objectContaining({ generateName: 'generated-', reason: 'injected' }));
+  expect(await logLines()).toContainEqual(expect.objectContaining({ generateName: 'generated-', reason: 'injected' }));
 });
 
 /** A Deployment and its like, whose pods have the label app=NAME. */
@@ -611,7 +609,7 @@ describe('the pods of a controller', () => {
       expect(containerOf(pod)).toMatchObject({ command: SUPERVISOR, args: ['--', 'agent'] });
       expect(isSideloaded(pod)).toBe(true);
     }
-    expect(logLines()).toContainEqual(expect.objectContaining({ ...named, reason: 'injected' }));
+    expect(await logLines()).toContainEqual(expect.objectContaining({ ...named, reason: 'injected' }));
     // What only this controller adds.
     if (kind === 'StatefulSet')
       expect(pods[0]?.spec.volumes).toContainEqual({ name: 'data', persistentVolumeClaim: { claimName: 'data-statefulset-0' } });
@@ -711,7 +709,7 @@ describe('kubectl debug', () => {
     const pod = await readPod('debugged');
     expect(pod.spec.ephemeralContainers).toMatchObject([{ name: 'tools', command: ['sh'], targetContainerName: 'agent' }]);
     expect(isSideloaded(pod)).toBe(true);
-    expect(answersFor(pod), 'when it was created').toEqual(['injected', 'already-sideloaded']);
+    expect(await answersFor(pod), 'when it was created').toEqual(['injected', 'already-sideloaded']);
   });
 
   it('copies the pod without labels: not ours any more, and stored with the supervisor that it had', async () => {
@@ -720,13 +718,13 @@ describe('kubectl debug', () => {
     expect(pod.metadata.labels).toBeUndefined();
     expect(containerOf(pod)).toMatchObject({ command: SUPERVISOR, args: ['--', 'agent'] });
     expect(containerOf(pod, 'tools')).toMatchObject({ command: ['sh'] });
-    expect(answersFor(pod)).toEqual([]);
+    expect(await answersFor(pod)).toEqual([]);
   });
 
   it('copies the pod with its labels: left alone, since it has its supervisor', async () => {
     await debug(...DEBUGGER, '--copy-to=copied-labels', '--keep-labels', '--', 'sh');
     const pod = await readPod('copied-labels');
-    expect(answersFor(pod)).toEqual(['already-sideloaded']);
+    expect(await answersFor(pod)).toEqual(['already-sideloaded']);
     expect(containerOf(pod)).toMatchObject({ command: SUPERVISOR, args: ['--', 'agent'] });
   });
 
@@ -742,7 +740,7 @@ describe('kubectl debug', () => {
     await debug('--container=agent', '--copy-to=copied-bare', '--', 'sh');
     const pod = await readPod('copied-bare');
     expect(containerOf(pod)).toMatchObject({ command: ['sh'], securityContext: { runAsUser: 0 } });
-    expect(answersFor(pod)).toEqual([]);
+    expect(await answersFor(pod)).toEqual([]);
   });
 
   it('copies the pod with its labels and no init containers: the install container is added again', async () => {
@@ -750,7 +748,7 @@ describe('kubectl debug', () => {
     const pod = await readPod('copied-init');
     expect(pod.spec.initContainers?.map(({ name }) => name)).toEqual([INSTALL]);
     expect(isSideloaded(pod)).toBe(true);
-    expect(answersFor(pod)[0]).toBe('converged');
+    expect((await answersFor(pod))[0]).toBe('converged');
   });
 });
 
@@ -777,7 +775,7 @@ describe('kubectl on what is there', () => {
     await onAgents('set', 'image', 'pod/changed', 'agent=registry.example/agent:2');
     const pod = await readPod('changed');
     expect(containerOf(pod)).toMatchObject({ image: 'registry.example/agent:2', command: SUPERVISOR, args: ['--', 'agent'] });
-    expect(answersFor(pod), 'when it was created').toEqual(['injected']);
+    expect(await answersFor(pod), 'when it was created').toEqual(['injected']);
   });
 
   it('label makes no sandbox of a pod that is there', async () => {
@@ -814,6 +812,6 @@ describe('AlwaysPullImages, where the API server has it on', () => {
     expect(source).toMatchObject(by === 'image-volume' ? { pullPolicy: 'Always' } : { imagePullPolicy: 'Always' });
     expect(containerOf(pod)).toMatchObject({ imagePullPolicy: 'Always' });
     expect(isSideloaded(pod)).toBe(true);
-    expect(answersFor(pod)).toEqual(['injected', 'already-sideloaded']);
+    expect(await answersFor(pod)).toEqual(['injected', 'already-sideloaded']);
   });
 });

@@ -481,7 +481,7 @@ async function leftovers(): Promise<string> {
 function killOneReplica(): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
-      const isWebhook = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/app/src/main.ts');
+      const isWebhook = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/app/dist/main.js');
       if (isWebhook && readFileSync(`/proc/${pid}/environ`, 'utf8').includes('HOSTNAME=openshell-sideload-')) {
         process.kill(Number(pid), 'SIGKILL');
         return;

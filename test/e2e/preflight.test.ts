@@ -24,7 +24,7 @@ let ports: { port: number; adminPort: number };
 
 const kubectl = (...args: string[]): Promise<string> => cluster.run(args);
 const asAdmin = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${ports.adminPort}${path}`)).text();
-const logLines = (): Record<string, unknown>[] => readLog(dir);
+const logLines = (): Promise<Record<string, unknown>[]> => readLog(dir);
 
 /** Starts the webhook anew, as the service account of manifests/base. */
 async function restart(): Promise<void> {
@@ -100,7 +100,7 @@ describe('in a cluster whose nodes come and go', () => {
       0,
       'Warning: only 1 of 2 schedulable Linux nodes are known to mount image volumes: choose such nodes, or set annotation openshell.ai/sideload-method to init-container\n',
     ]);
-    expect(logLines().at(-1)).toMatchObject({ reason: 'injected', warnings: ['nodes-without-image-volumes'] });
+    expect((await logLines()).at(-1)).toMatchObject({ reason: 'injected', warnings: ['nodes-without-image-volumes'] });
     expect((await create(method('init-container'))).stderr).toBe('');
   });
 
@@ -129,8 +129,8 @@ describe('in a cluster whose nodes come and go', () => {
   });
 
   it('says so in the log once for each change', async () => {
-    await waitFor('the last change is logged', 5, () => logLines().some(({ total }) => total === 1));
-    const states = logLines()
+    await waitFor('the last change is logged', 5, async () => (await logLines()).some(({ total }) => total === 1));
+    const states = (await logLines())
       .filter(({ msg }) => String(msg).startsWith('API server'))
       .map(({ imageVolumes, serverVersion, total, mountingImages }) => [imageVolumes, serverVersion, mountingImages, total].join());
     expect(states[0]).toMatch(/^kept,v1\.36\.3,/);
@@ -194,7 +194,7 @@ describe('each right is needed', () => {
     await waitFor('the right to be gone', 10, async () => (await can()) === 'no');
     await restart();
     await says(state);
-    await waitFor(logs, 10, () => logLines().some(({ level, msg }) => level === 'warn' && msg === logs));
+    await waitFor(logs, 10, async () => (await logLines()).some(({ level, msg }) => level === 'warn' && msg === logs));
   });
 });
 

@@ -13,7 +13,7 @@ import { ANY_METHOD, method } from '../refusals.ts';
 import { findApiserver, RELEASES } from './cluster/binaries.ts';
 import { type Apiserver, type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
-import { kubeconfigOf, startWebhook, writeOverlay } from './webhook.ts';
+import { kubeconfigOf, readLog, startWebhook, writeOverlay } from './webhook.ts';
 
 const COMPATIBILITY = new URL('../../docs/compatibility.md', import.meta.url);
 const [BEGIN, END] = ['<!-- made by npm run e2e:versions -->\n', '<!-- end -->\n'];
@@ -62,17 +62,14 @@ async function unguarded(): Promise<string> {
   return volume.image ? 'kept' : `becomes \`${JSON.stringify(volume.emptyDir ? { emptyDir: volume.emptyDir } : volume)}\``;
 }
 
-const admissions = (): string[] =>
-  readFileSync(join(dir, 'webhook.log'), 'utf8')
-    .split('\n')
-    .filter((line) => line.includes('"outcome"'));
+const admissions = async (): Promise<Record<string, unknown>[]> => (await readLog(dir)).filter(({ outcome }) => outcome !== undefined);
 
 /** What becomes of a sandbox with this method: the method by which it is stored, or the reason why it is refused. */
 async function verdict(annotations: Record<string, string>): Promise<string> {
-  const before = admissions().length;
+  const before = (await admissions()).length;
   const { stdout } = await create(sandbox({ annotations }), 'agents');
   // The API server's own plugins mount a token into the init container, and it then calls the webhook once more.
-  const { outcome, reason, method: by } = JSON.parse(admissions()[before] ?? '');
+  const { outcome, reason, method: by } = (await admissions())[before] ?? {};
   if (outcome === 'refuse') return `refused, \`${reason}\``;
   const { volumes, initContainers } = (JSON.parse(stdout) as Pod).spec ?? {};
   const volume = volumes?.find(({ name }) => name === 'openshell-supervisor-bin') ?? {};

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:https';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
@@ -23,12 +24,31 @@ export async function launchWebhook(
   return start('openshell-sideload', process.execPath, [MAIN, ...own, '--shutdown-delay=0', ...flags], join(dir, 'webhook.log'), env);
 }
 
-/** The lines of the log of a webhook that was launched in `dir`. */
-export function readLog(dir: string): Record<string, unknown>[] {
-  return readFileSync(join(dir, 'webhook.log'), 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+/**
+ * All lines of the log of a webhook that was launched in `dir`. They are written a little later, in order: it is asked for one
+ * more, which is left out here, and what came before is there when that one is.
+ */
+export async function readLog(dir: string): Promise<Record<string, unknown>[]> {
+  const lines = (): Record<string, unknown>[] =>
+    readFileSync(join(dir, 'webhook.log'), 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+  const isMark = ({ msg }: Record<string, unknown>): boolean => msg === 'the body is empty, not an AdmissionReview';
+  const marks = (): number => lines().filter(isMark).length;
+  const before = marks();
+  const port = lines().findLast(({ msg }) => msg === 'serving')?.port;
+  if (await sendNothing(Number(port))) await waitFor('the log to be written', 10, () => marks() > before);
+  return lines().filter((line) => !isMark(line));
+}
+
+/** Sends an empty body to the webhook. Returns false when nobody listens. */
+function sendNothing(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const options = { port, path: '/mutate', method: 'POST', headers: { 'content-type': 'application/json' }, rejectUnauthorized: false };
+    const call = request(options, (answer) => answer.resume().on('end', () => resolve(true)));
+    call.on('error', () => resolve(false)).end();
+  });
 }
 
 /** Starts the webhook and waits until it is ready. */
