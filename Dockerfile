@@ -32,5 +32,5 @@ COPY package.json LICENSE ./
 COPY --from=build /app/dist ./dist
 USER 65532:65532
 EXPOSE 8443 8081
-# New objects get 16 MiB from the start (docs/performance.md): a burst is not slowed down by a heap that grows under it.
-ENTRYPOINT ["node", "--min-semi-space-size=16", "/app/dist/main.js"]
+# Room for new objects that neither grows nor shrinks, whatever the memory limit, and one thread to help with them: docs/performance.md.
+ENTRYPOINT ["node", "--min-semi-space-size=16", "--max-semi-space-size=16", "--v8-pool-size=1", "/app/dist/main.js"]

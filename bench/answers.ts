@@ -16,9 +16,14 @@ export function checkAnswers(name: string, review: string, { status, body }: { s
   const fail = (what: string): never => {
     throw new Error(`${name}: ${what}: ${body.slice(0, 300)}`);
   };
-  if (status !== 200 || response.allowed !== true) fail(`HTTP ${status}, not allowed`);
+  const expected = decide(request.object, sideload, UNKNOWN_CLUSTER);
+  if (status !== 200 || response.allowed !== (name === 'floor' || expected.verdict !== 'refuse')) fail(`HTTP ${status}`);
   if (name === 'floor') return;
   if (response.uid !== request.uid) fail('the uid of another review');
+  if (expected.verdict !== 'inject') {
+    if ((response.auditAnnotations.reason ?? response.auditAnnotations.skipped) !== expected.reason) fail(`not ${expected.reason}`);
+    return;
+  }
   const operations = JSON.parse(Buffer.from(response.patch, 'base64').toString());
   const { newDocument } = jsonPatch.applyPatch(request.object, operations, true);
   const outcome = decide(newDocument, sideload, UNKNOWN_CLUSTER);

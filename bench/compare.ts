@@ -5,26 +5,18 @@
  * `--rounds=5 --seconds=5 --million=1000000`; `--write` puts the table into docs/performance.md.
  */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { Agent } from 'node:https';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
-import { namesOfService } from '../src/tls/names.ts';
-import { freePorts } from '../test/e2e/cluster/process.ts';
-import { checkAnswers } from './answers.ts';
+import { type Name, openBench } from './contenders.ts';
 import { dayAndMachine, writeSection } from './document.ts';
 import { load, requireWrk } from './load.ts';
 import { type Figures, median, ratios, table } from './report.ts';
 import { makeReviews } from './reviews.ts';
-import { type Server, send, startServer } from './server.ts';
 
 const REVIEWS = 200;
 const WARM_UP_SECONDS = 2;
 const CONNECTIONS = 16;
-const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+const NAMES: readonly Name[] = ['floor', 'plain', 'product'];
 
 const { values } = parseArgs({
   options: {
@@ -37,45 +29,16 @@ const { values } = parseArgs({
 });
 const [rounds, seconds, million] = [values.rounds, values.seconds, values.million].map(Number) as [number, number, number];
 
-const dir = mkdtempSync(join(tmpdir(), 'sideload-bench-'));
-const tls = join(dir, 'tls');
-await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
+const bench = await openBench();
 const reviews = makeReviews(REVIEWS).map((review) => JSON.stringify(review));
-const file = join(dir, 'reviews.jsonl');
-writeFileSync(file, `${reviews.join('\n')}\n`);
-
-/** The command line of each server. The product runs as it ships: metrics and log on, the log into a file. */
-const SERVERS = {
-  floor: (port: number) => [path('./servers/floor.ts'), String(port), tls],
-  plain: (port: number) => [path('./servers/plain.ts'), String(port), tls],
-  product: (port: number, adminPort: number) => [
-    path('../src/main.ts'),
-    `--port=${port}`,
-    `--admin-port=${adminPort}`,
-    '--bind-address=127.0.0.1',
-    `--tls-cert-dir=${tls}`,
-    '--shutdown-delay=0',
-  ],
-};
-type Name = keyof typeof SERVERS;
-const NAMES = Object.keys(SERVERS) as Name[];
-
-async function start(name: Name): Promise<Server> {
-  const [port = 0, adminPort = 0] = await freePorts(2);
-  return startServer(SERVERS[name](port, adminPort), port, reviews[0] ?? '', join(dir, `${name}.log`));
-}
-
-/** Every answer is looked at before anything is measured. */
-async function check(name: Name, server: Server): Promise<void> {
-  const agent = new Agent({ ca: readFileSync(join(tls, CA_FILE)), keepAlive: true, servername: 'localhost' });
-  for (const review of reviews) checkAnswers(name, review, await send(server.port, agent, review));
-  agent.destroy();
-}
+const [first = ''] = reviews;
+const file = bench.write(reviews);
 
 async function measure(name: Name): Promise<Figures> {
-  const server = await start(name);
+  const server = await bench.start(name, first);
   try {
-    await check(name, server);
+    // Every answer is looked at before anything is measured.
+    await bench.check(server, reviews);
     await load(server.port, file, CONNECTIONS, WARM_UP_SECONDS);
     const before = server.cpu();
     const many = await load(server.port, file, CONNECTIONS, seconds);
@@ -100,7 +63,7 @@ async function measure(name: Name): Promise<Figures> {
 
 /** Resident memory after ten thousand reviews and after a million. */
 async function growth(): Promise<{ reviews: number; early: number; late: number }> {
-  const server = await start('product');
+  const server = await bench.start('product', first);
   try {
     let done = 0;
     while (done < 10_000) done += (await load(server.port, file, CONNECTIONS, 1)).requests;
@@ -122,7 +85,6 @@ for (let round = 0; round < rounds; round++) {
 }
 process.stderr.write(`memory over ${million} reviews\n`);
 const memory = await growth();
-rmSync(dir, { recursive: true });
 
 const sizes = reviews.map((review) => Buffer.byteLength(review)).sort((a, b) => a - b);
 const conditions = `${dayAndMachine()}; ${rounds} rounds of ${seconds} s, ${REVIEWS} distinct reviews of ${sizes[0]} to ${sizes.at(-1)} bytes, TLS 1.3, server and load on a core each`;

@@ -35,14 +35,21 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
+/** The median of the rounds, with the lowest and the highest in brackets where they differ. */
+export function spread(values: readonly number[], digits: number): string {
+  const [low, high] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(digits));
+  return low === high ? `${low}` : `${median(values).toFixed(digits)} (${low} to ${high})`;
+}
+
 /** A row for each server: medians, and in brackets the lowest and highest of the rounds. */
 export function table(figures: Readonly<Record<string, readonly Figures[]>>): string {
   const rows = Object.entries(figures).map(([name, rounds]) => {
-    const cells = COLUMNS.map(({ of, digits }) => {
-      const values = rounds.map((round) => round[of]);
-      const [low, high] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(digits));
-      return low === high ? `${low}` : `${median(values).toFixed(digits)} (${low} to ${high})`;
-    });
+    const cells = COLUMNS.map(({ of, digits }) =>
+      spread(
+        rounds.map((round) => round[of]),
+        digits,
+      ),
+    );
     return `| ${name} | ${cells.join(' | ')} |`;
   });
   return [`| server | ${COLUMNS.map(({ head }) => head).join(' | ')} |`, `|${'---|'.repeat(COLUMNS.length + 1)}`, ...rows].join('\n');

@@ -4,8 +4,8 @@ import { review } from '../test/reviews.ts';
 
 const TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-/** A pod as it reaches a mutating webhook: with what the API server has added before. */
-function pod(index: number): object {
+/** A pod as it reaches a mutating webhook: with what the API server has added before. Its name is agent-INDEX. */
+export function pod(index: number) {
   const variables = Array.from({ length: 6 + (index % 12) }, (_, i) => ({ name: `SETTING_${i}`, value: `value-${index}-${i}` }));
   const sidecars = Array.from({ length: index % 3 }, (_, i) => ({
     name: `sidecar-${i}`,

@@ -1,4 +1,4 @@
-/** A server under measurement: a process of its own on a core of its own. */
+/** A server under measurement: a process of its own, on a core of its own unless told otherwise. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -42,11 +42,18 @@ export function send(port: number, agent: Agent, body: string): Promise<{ status
  *
  * @param args for node, with its port among them
  * @param logFile where its output goes
+ * @param cores that it may use, as taskset names them
  */
-export async function startServer(args: readonly string[], port: number, review: string, logFile: string): Promise<Server> {
+export async function startServer(
+  args: readonly string[],
+  port: number,
+  review: string,
+  logFile: string,
+  cores = SERVER_CORE,
+): Promise<Server> {
   const log = openSync(logFile, 'w');
   const started = performance.now();
-  const child = spawn('taskset', ['-c', SERVER_CORE, process.execPath, ...args], {
+  const child = spawn('taskset', ['-c', cores, process.execPath, ...args], {
     stdio: ['ignore', log, log],
     // As in the image.
     env: { ...process.env, NODE_ENV: 'production' },
@@ -54,7 +61,7 @@ export async function startServer(args: readonly string[], port: number, review:
   // The certificate is made for this run; whether it is trusted is no matter of speed.
   const agent = new Agent({ rejectUnauthorized: false });
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`${args.join(' ')} ended: ${readFileSync(logFile, 'utf8')}`);
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${args.join(' ')} ended: ${readFileSync(logFile, 'utf8')}`);
     const answered = await send(port, agent, review).then(
       ({ status }) => status === 200,
       () => false,
@@ -76,7 +83,7 @@ export async function startServer(args: readonly string[], port: number, review:
     rss: () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`${proc}/status`, 'utf8'))?.[1]) / 1024,
     stop: async () => {
       child.kill('SIGTERM');
-      if (child.exitCode === null) await once(child, 'exit');
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
     },
   };
 }

@@ -1,11 +1,34 @@
 -- Sends the reviews of a file, one a line, in turn, and prints what came of it as one line of JSON.
+-- With a second argument nothing is sent for so many milliseconds, in which all connections are made.
+local ffi = require('ffi')
+ffi.cdef('typedef struct { long seconds, microseconds; } wall_clock; int gettimeofday(wall_clock *, void *);')
+
 local bodies = {}
 local next_body = 0
+local sender
+connected = 0
+
+local function milliseconds()
+  local clock = ffi.new('wall_clock')
+  ffi.C.gettimeofday(clock, nil)
+  return tonumber(clock.seconds) * 1000 + tonumber(clock.microseconds) / 1000
+end
+
+function setup(thread) sender = thread end
 
 function init(args)
   for line in io.lines(args[1]) do bodies[#bodies + 1] = line end
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
+  if not args[2] then return end
+  local start = milliseconds() + tonumber(args[2])
+  -- wrk asks it before each request of each connection.
+  function delay()
+    local left = start - milliseconds()
+    if left <= 0 then return 0 end
+    connected = connected + 1
+    return math.ceil(left)
+  end
 end
 
 function request()
@@ -16,7 +39,7 @@ end
 function done(summary, latency)
   local errors = summary.errors
   io.write(string.format(
-    '\n{"requests": %d, "microseconds": %d, "errors": %d, "p50": %d, "p99": %d, "max": %d}\n',
+    '\n{"requests": %d, "microseconds": %d, "errors": %d, "p50": %d, "p99": %d, "max": %d, "connected": %d}\n',
     summary.requests, summary.duration, errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-    latency:percentile(50), latency:percentile(99), latency.max))
+    latency:percentile(50), latency:percentile(99), latency.max, sender:get('connected')))
 end

@@ -26,12 +26,9 @@ class BodyError extends Error {
 /** Whether a text of JSON may hold more values than any pod: every value but the first of a list or object follows a comma, the first one a bracket. */
 function holdsTooMany(text: string): boolean {
   let values = 0;
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    // , [ {
-    if (code === 0x2c || code === 0x5b || code === 0x7b) values++;
-  }
-  return values > MAX_VALUES;
+  for (const before of [',', '[', '{'])
+    for (let at = text.indexOf(before); at !== -1; at = text.indexOf(before, at + 1)) if (++values > MAX_VALUES) return true;
+  return false;
 }
 
 /**

@@ -78,14 +78,17 @@ async function askCluster(namespace: string, log: Logger, metrics: Metrics): Pro
   return followCluster(await connect(), namespace, log, metrics);
 }
 
+/** Connections that wait to be accepted: as many as Linux allows by default. An API server dials one for each call under way, and Node.js' own 511 are fewer than it makes at once. */
+const BACKLOG = 4096;
+
 /** Listens on every address also where the kernel has no IPv6. */
 async function listen(app: FastifyInstance, port: number, host: string): Promise<number> {
   try {
-    await app.listen({ port, host });
+    await app.listen({ port, host, backlog: BACKLOG });
   } catch (error) {
     const noIpv6 = error instanceof Error && 'code' in error && (error.code === 'EAFNOSUPPORT' || error.code === 'EADDRNOTAVAIL');
     if (host !== '::' || !noIpv6) throw error;
-    await app.listen({ port, host: '0.0.0.0' });
+    await app.listen({ port, host: '0.0.0.0', backlog: BACKLOG });
   }
   return (app.server.address() as AddressInfo).port;
 }

@@ -100,7 +100,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
 }
 
 /** One line per admission. It never holds the pod, its environment or its arguments. */
-function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, milliseconds: number): void {
+export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, milliseconds: number): void {
   const { name, generateName } = request.pod.metadata ?? {};
   const inject = outcome.verdict === 'inject' ? outcome : undefined;
   // A member that is undefined is not written.
