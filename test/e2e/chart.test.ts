@@ -75,6 +75,7 @@ describe('the chart describes the same objects as', () => {
       components: ['openshift'],
       values: { certificates: { source: 'certManager' }, openshift: { enabled: true } },
     },
+    { what: 'the component autoscaling', resource: 'base', components: ['autoscaling'], values: { autoscaling: { enabled: true } } },
     { what: 'the component backstop', resource: 'base', components: ['backstop'], values: { backstop: { enabled: true } } },
     {
       what: 'the component monitoring',
