@@ -56,7 +56,7 @@ describe('the README', () => {
   it('names npm scripts and files that are there', () => {
     const { scripts } = JSON.parse(read('package.json'));
     for (const document of [readme, read('CONTRIBUTING.md')]) {
-      for (const [, script = ''] of document.matchAll(/npm run ([\w:]+)/g)) expect(Object.keys(scripts)).toContain(script);
+      for (const [, script = ''] of document.matchAll(/npm run ([\w:-]+)/g)) expect(Object.keys(scripts)).toContain(script);
       for (const [, path = ''] of document.matchAll(/`((?:src|test|manifests|examples)\/[\w./-]*)`/g))
         expect(() => statSync(new URL(`../${path}`, import.meta.url)), path).not.toThrow();
     }
