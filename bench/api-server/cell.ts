@@ -1,10 +1,10 @@
 /** One measurement: pods are created on an API server that calls one webhook, or none. */
 
+import type { Answer, ClusterAdmin } from '../../test/e2e/cluster/cluster-admin.ts';
 import { waitFor } from '../../test/e2e/cluster/process.ts';
 import { isSideloaded } from '../../test/sideloaded.ts';
 import { difference, type Histogram, readHistogram } from '../histogram.ts';
 import { pod } from '../reviews.ts';
-import type { Answer, ClusterAdmin } from './cluster-admin.ts';
 import { runCreators } from './creators.ts';
 import type { Cell, Setup } from './report.ts';
 

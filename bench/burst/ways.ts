@@ -3,12 +3,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CA_FILE } from '../../src/tls/local.ts';
+import { clusterAdmin } from '../../test/e2e/cluster/cluster-admin.ts';
 import { startControlPlane } from '../../test/e2e/cluster/control-plane.ts';
 import { waitFor } from '../../test/e2e/cluster/process.ts';
 import { writeOverlay } from '../../test/e2e/webhook.ts';
 import { isSideloaded } from '../../test/sideloaded.ts';
 import { checkAnswers } from '../answers.ts';
-import { clusterAdmin } from '../api-server/cluster-admin.ts';
 import { makeReviews, pod } from '../reviews.ts';
 import { type Result, runBurst, TIMEOUT_MS } from './run.ts';
 import { ownConnections, sharedConnections } from './transport.ts';

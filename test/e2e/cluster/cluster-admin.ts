@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
-import type { ControlPlane } from '../../test/e2e/cluster/control-plane.ts';
+import type { ControlPlane } from './control-plane.ts';
 
 export interface Answer {
   readonly status: number;
