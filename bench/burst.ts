@@ -17,7 +17,7 @@ import { type Figures, type Measured, table } from './burst/report.ts';
 import { type ApiServer, directly, startApiServer, type Way } from './burst/ways.ts';
 import { dayAndMachine, writeSection } from './document.ts';
 import { compileProduct } from './product.ts';
-import { median } from './report.ts';
+import { median } from './table.ts';
 
 const { values } = parseArgs({
   options: {

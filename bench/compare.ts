@@ -10,8 +10,9 @@ import { parseArgs } from 'node:util';
 import { type Name, openBench } from './contenders.ts';
 import { dayAndMachine, writeSection } from './document.ts';
 import { load, requireWrk } from './load.ts';
-import { type Figures, median, ratios, table } from './report.ts';
+import { type Figures, ratios, table } from './report.ts';
 import { makeReviews } from './reviews.ts';
+import { median } from './table.ts';
 
 const REVIEWS = 200;
 const WARM_UP_SECONDS = 2;

@@ -1,5 +1,7 @@
 /** The figures of a run, as a table of medians with their spread. */
 
+import { type Column, markdown, median, spreads } from './table.ts';
+
 /** What one round measures of one server. */
 export interface Figures {
   readonly requestsPerSecond: number;
@@ -17,7 +19,7 @@ export interface Figures {
   readonly errors: number;
 }
 
-const COLUMNS: readonly { readonly head: string; readonly of: keyof Figures; readonly digits: number }[] = [
+const COLUMNS: readonly Column<Figures>[] = [
   { head: 'req/s', of: 'requestsPerSecond', digits: 0 },
   { head: 'CPU µs/review', of: 'cpuMicroseconds', digits: 0 },
   { head: 'p50 ms, 16 conn.', of: 'p50', digits: 2 },
@@ -29,30 +31,10 @@ const COLUMNS: readonly { readonly head: string; readonly of: keyof Figures; rea
   { head: 'errors', of: 'errors', digits: 0 },
 ];
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
-}
-
-/** The median of the rounds, with the lowest and the highest in brackets where they differ. */
-export function spread(values: readonly number[], digits: number): string {
-  const [low, high] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(digits));
-  return low === high ? `${low}` : `${median(values).toFixed(digits)} (${low} to ${high})`;
-}
-
 /** A row for each server: medians, and in brackets the lowest and highest of the rounds. */
 export function table(figures: Readonly<Record<string, readonly Figures[]>>): string {
-  const rows = Object.entries(figures).map(([name, rounds]) => {
-    const cells = COLUMNS.map(({ of, digits }) =>
-      spread(
-        rounds.map((round) => round[of]),
-        digits,
-      ),
-    );
-    return `| ${name} | ${cells.join(' | ')} |`;
-  });
-  return [`| server | ${COLUMNS.map(({ head }) => head).join(' | ')} |`, `|${'---|'.repeat(COLUMNS.length + 1)}`, ...rows].join('\n');
+  const rows = Object.entries(figures).map(([name, rounds]) => [name, ...spreads(COLUMNS, rounds)]);
+  return markdown(['server', ...COLUMNS.map(({ head }) => head)], rows);
 }
 
 /** The targets, each with what was measured: ratios of medians, product to floor. */
@@ -75,8 +57,6 @@ export function ratios(
     ['first answer, of the floor', ratio('startMs'), '<= 1.5', ratio('startMs') <= 1.5],
     ['req/s, of plain', ratio('requestsPerSecond', 'plain'), '', true],
   ];
-  const lines = rows.map(
-    ([what, value, target, holds]) => `| ${what} | ${value.toFixed(2)} | ${target} | ${target === '' ? '' : holds ? 'yes' : 'NO'} |`,
-  );
-  return ['| ratio | measured | target | reached |', '|---|---|---|---|', ...lines].join('\n');
+  const lines = rows.map(([what, value, target, holds]) => [what, value.toFixed(2), target, target === '' ? '' : holds ? 'yes' : 'NO']);
+  return markdown(['ratio', 'measured', 'target', 'reached'], lines);
 }

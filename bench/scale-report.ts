@@ -3,7 +3,7 @@
 import type { Way } from './grown.ts';
 import { slope } from './line.ts';
 import { type Axis, COLORS, drawPlot, type Line } from './plot.ts';
-import { median, spread } from './report.ts';
+import { type Column as FiguresColumn, markdown, median, spread } from './table.ts';
 
 export type Side = 'product' | 'floor';
 export const SIDES: readonly Side[] = ['floor', 'product'];
@@ -36,10 +36,7 @@ export interface ConnectionsRow {
   readonly rounds: Rounds;
 }
 
-interface Column {
-  readonly head: string;
-  readonly of: keyof Figures;
-  readonly digits: number;
+interface Column extends FiguresColumn<Figures> {
   /** Whether lowest and highest are shown too. */
   readonly spread?: boolean;
 }
@@ -69,10 +66,6 @@ const middle = (rounds: readonly Figures[], of: keyof Figures): number => median
 function cell(rounds: readonly Figures[], column: Column): string {
   const values = rounds.map((figures) => figures[column.of]);
   return column.spread ? spread(values, column.digits) : median(values).toFixed(column.digits);
-}
-
-function markdown(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
 function sideCells(rounds: Rounds, columns: readonly Column[]): string[] {

@@ -1,20 +1,14 @@
 /** The figures of a soak: whether they are flat, and how they look over time. */
 
 import { slope } from './line.ts';
+import type { Load } from './load.ts';
 import { COLORS, drawPlot, type Line } from './plot.ts';
-import { median } from './report.ts';
+import { type Column, markdown, median } from './table.ts';
 
 /** What is measured of one slice. */
-export interface Slice {
+export interface Slice extends Load {
   /** From the start of the soak to the slice's end. */
   readonly minutes: number;
-  readonly requests: number;
-  readonly requestsPerSecond: number;
-  readonly errors: number;
-  /** Milliseconds. */
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
   /** The highest of one reading a second, in MiB. */
   readonly rss: number;
   /** Milliseconds, as prom-client's nodejs_eventloop_lag_max_seconds and _p99_seconds tell it: the 10 ms between two beats of its timer are part of it. */
@@ -24,13 +18,7 @@ export interface Slice {
 
 const LIMITS = { rss: 1.05, p99: 1.2, loopMs: 50 };
 
-interface Column {
-  readonly head: string;
-  readonly of: keyof Slice;
-  readonly digits: number;
-}
-
-const COLUMNS: readonly Column[] = [
+const COLUMNS: readonly Column<Slice>[] = [
   { head: 'req/s', of: 'requestsPerSecond', digits: 0 },
   { head: 'p50 ms', of: 'p50', digits: 2 },
   { head: 'p99 ms', of: 'p99', digits: 2 },
@@ -75,25 +63,22 @@ export function verdict(slices: readonly Slice[], lostLines: number): { table: s
     ['errors', String(errors), '0', errors === 0],
     ['log lines lost', String(lostLines), '0', lostLines === 0],
   ];
-  const lines = rows.map(([what, measured, limit, holds]) => `| ${what} | ${measured} | ${limit} | ${holds ? 'yes' : 'NO'} |`);
-  const trend = `| RSS, MiB an hour (least squares, from the second tenth on) | ${growth(slices).toFixed(1)} |  |  |`;
-  const head = ['| over the soak | measured | limit | holds |', '|---|---|---|---|'];
-  return { table: [...head, ...lines, trend].join('\n'), holds: rows.every(([, , , holds]) => holds) };
+  const lines = rows.map(([what, measured, limit, holds]) => [what, measured, limit, holds ? 'yes' : 'NO']);
+  const trend = ['RSS, MiB an hour (least squares, from the second tenth on)', growth(slices).toFixed(1), '', ''];
+  const table = markdown(['over the soak', 'measured', 'limit', 'holds'], [...lines, trend]);
+  return { table, holds: rows.every(([, , , holds]) => holds) };
 }
 
 /** Lowest, middle and highest slice of each figure. */
 export function summary(slices: readonly Slice[]): string {
-  const row = (name: string, of: (values: number[]) => number): string => {
-    const cells = COLUMNS.map((column) => of(slices.map((slice) => slice[column.of])).toFixed(column.digits));
-    return `| ${name} | ${cells.join(' | ')} |`;
-  };
-  return [
-    `| slice | ${COLUMNS.map(({ head }) => head).join(' | ')} |`,
-    `|${'---|'.repeat(COLUMNS.length + 1)}`,
-    row('lowest', (values) => Math.min(...values)),
-    row('median', median),
-    row('highest', (values) => Math.max(...values)),
-  ].join('\n');
+  const row = (name: string, of: (values: number[]) => number): string[] => [
+    name,
+    ...COLUMNS.map((column) => of(slices.map((slice) => slice[column.of])).toFixed(column.digits)),
+  ];
+  return markdown(
+    ['slice', ...COLUMNS.map(({ head }) => head)],
+    [row('lowest', (values) => Math.min(...values)), row('median', median), row('highest', (values) => Math.max(...values))],
+  );
 }
 
 /** Memory, latency and event loop delay over time. */

@@ -15,8 +15,8 @@ import { logAdmission } from '../src/server.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { dayAndMachine, writeSection } from './document.ts';
-import { median } from './report.ts';
 import { makeReviews } from './reviews.ts';
+import { markdown, median } from './table.ts';
 
 const REVIEWS = 200;
 const ROUNDS = 25;
@@ -67,8 +67,8 @@ const names = Object.keys(STEPS);
 const rounds = Array.from({ length: ROUNDS }, () => Object.values(STEPS).map(time));
 // The first rounds run before the code is compiled.
 const sums = names.map((_, index) => median(rounds.slice(5).map((round) => round[index] ?? 0)));
-const rows = names.map((name, index) => `| ${name} | ${((sums[index] ?? 0) - (sums[index - 1] ?? 0)).toFixed(1)} |`);
-const table = ['| step | µs |', '|---|---|', ...rows, `| all | ${sums.at(-1)?.toFixed(1)} |`].join('\n');
+const rows = names.map((name, index) => [name, ((sums[index] ?? 0) - (sums[index - 1] ?? 0)).toFixed(1)]);
+const table = markdown(['step', 'µs'], [...rows, ['all', (sums.at(-1) ?? 0).toFixed(1)]]);
 const printed = `${table}\n\n${dayAndMachine()}; medians of ${ROUNDS - 5} rounds of ${TURNS * REVIEWS} reviews`;
 process.stdout.write(`${printed}\n`);
 if (values.write) writeSection('bench:steps', printed);

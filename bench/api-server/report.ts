@@ -1,7 +1,7 @@
 /** The figures of `bench:api-server`, as tables of medians with their spread. */
 
 import { type Histogram, mean, quantile, shareWithin } from '../histogram.ts';
-import { spread } from '../report.ts';
+import { markdown, spread } from '../table.ts';
 
 /** What the API server calls for a new pod. */
 export type Setup = 'none' | 'no-op' | 'product';
@@ -72,9 +72,8 @@ function table(columns: readonly Column[], measured: Measured, setups: readonly 
         });
         return values.every(Number.isFinite) ? spread(values, digits) : '';
       });
-      return `| ${creators} | ${setup} | ${row.join(' | ')} |`;
+      return [String(creators), setup, ...row];
     }),
   );
-  const heads = ['creators', 'webhook', ...columns.map(({ head }) => head)];
-  return [`| ${heads.join(' | ')} |`, `|${'---|'.repeat(heads.length)}`, ...rows].join('\n');
+  return markdown(['creators', 'webhook', ...columns.map(({ head }) => head)], rows);
 }

@@ -1,6 +1,6 @@
 /** The figures of `bench:burst`, as a table of medians with their spread. */
 
-import { spread } from '../report.ts';
+import { type Column, markdown, spreads } from '../table.ts';
 import type { Result } from './run.ts';
 
 /** What one round measures of one burst. */
@@ -20,7 +20,7 @@ export interface Measured {
   readonly rounds: readonly Figures[];
 }
 
-const COLUMNS: readonly { readonly head: string; readonly of: keyof Figures; readonly digits: number }[] = [
+const COLUMNS: readonly Column<Figures>[] = [
   { head: 'in time', of: 'inTime', digits: 0 },
   { head: 'late', of: 'late', digits: 0 },
   { head: 'failed', of: 'failed', digits: 0 },
@@ -35,15 +35,6 @@ const COLUMNS: readonly { readonly head: string; readonly of: keyof Figures; rea
 
 /** A row for each burst: medians, and in brackets the lowest and highest of the rounds. */
 export function table(heads: readonly string[], rows: readonly Measured[]): string {
-  const lines = rows.map(({ cells, rounds }) => {
-    const figures = COLUMNS.map(({ of, digits }) =>
-      spread(
-        rounds.map((round) => round[of]),
-        digits,
-      ),
-    );
-    return `| ${[...cells, ...figures].join(' | ')} |`;
-  });
-  const columns = [...heads, ...COLUMNS.map(({ head }) => head)];
-  return [`| ${columns.join(' | ')} |`, `|${'---|'.repeat(columns.length)}`, ...lines].join('\n');
+  const lines = rows.map(({ cells, rounds }) => [...cells, ...spreads(COLUMNS, rounds)]);
+  return markdown([...heads, ...COLUMNS.map(({ head }) => head)], lines);
 }
