@@ -24,7 +24,7 @@ export function pod(index: number) {
       namespace: 'agents',
       uid: crypto.randomUUID(),
       labels: { app: 'agent', 'openshell.ai/sandbox': 'true', 'openshell.ai/sandbox-id': `sb-${index}`, team: `team-${index % 7}` },
-      annotations: { 'example.com/task': `task-${index}` },
+      annotations: { 'example.com/task': `task-${index}`, 'openshell.ai/policy': 'agent-policy' },
     },
     spec: {
       volumes: [
@@ -40,7 +40,7 @@ export function pod(index: number) {
           image: `registry.example/agent:1.${index}`,
           command: ['python', '-m', 'agent'],
           args: ['--task', `task-${index}`],
-          env: [{ name: 'OPENSHELL_ENDPOINT', value: 'https://openshell.openshell-system.svc:8080' }, ...variables],
+          env: variables,
           resources: { requests: { cpu: '500m', memory: '1Gi' }, limits: { cpu: '2', memory: '4Gi' } },
           volumeMounts: [
             { name: `workspace-${index}`, mountPath: '/sandbox' },

@@ -2,8 +2,11 @@ import { parseArgs } from 'node:util';
 import type { TrustStoreNames } from './cluster/trust-store.ts';
 import { BadValueError } from './option-values.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
+import { ENV, PROXY_AUTH_FILE, PROXY_AUTH_MOUNT_PATH } from './sideload/contract.ts';
+import { defaultVariables, pinnedVariables } from './sideload/environment.ts';
 import { repositoryOf } from './sideload/image.ts';
-import type { SideloadSettings } from './sideload/settings.ts';
+import { policyFrom } from './sideload/policy-source.ts';
+import type { PolicySettings, SideloadSettings } from './sideload/settings.ts';
 import { namesOfService, type ServingNames } from './tls/names.ts';
 import type { TrustPolicy } from './tls/trust.ts';
 
@@ -87,6 +90,7 @@ function contradictions(values: Partial<OptionValues>): string[] {
       `--supervisor-sideload-method "${method}": --allowed-sideload-methods ${JSON.stringify(allowed.join(','))} lacks ${needs}`,
     );
   }
+  problems.push(...policyContradictions(values), ...proxyContradictions(values));
   const { certificates, 'tls-cert-dir': dir } = values;
   if (certificates === 'directory' && dir === '') problems.push('--certificates "directory": --tls-cert-dir has to name the directory');
   if ((certificates === 'local' || certificates === 'self-managed') && dir) {
@@ -97,6 +101,41 @@ function contradictions(values: Partial<OptionValues>): string[] {
   if (serving && ca && serving > ca / 3) problems.push('--serving-cert-lifetime: expected a third of --ca-lifetime at most');
   // A certificate is replaced in its last third; a CA that takes its place meanwhile has to settle within it.
   if (settle && serving && settle > serving / 3) problems.push('--ca-settle-time: expected a third of --serving-cert-lifetime at most');
+  return problems;
+}
+
+function policyContradictions(values: Partial<OptionValues>): string[] {
+  const { policy: data, 'policy-rules': rules, 'supervisor-sideload-method': method, 'supervisor-image': image } = values;
+  const problems: string[] = [];
+  if (rules?.from === 'supervisor' && method && method !== 'image-volume')
+    problems.push(
+      `--policy-rules "supervisor:${rules.path}": only method image-volume mounts the supervisor's image, --supervisor-sideload-method is "${method}"`,
+    );
+  const env = new Set([...(values['supervisor-env'] ?? []), ...(values['pinned-env'] ?? [])].map(({ name }) => name));
+  if (data && (env.has(ENV.policyRules) || env.has(ENV.policyData)))
+    problems.push(`--policy: --supervisor-env names ${ENV.policyRules} or ${ENV.policyData} too: keep one of them`);
+  if (values['policy-mode'] !== 'enforced' || !('policy' in values)) return problems;
+  if (data?.from !== 'image' || !isPinned(data.reference))
+    problems.push(
+      '--policy-mode "enforced": --policy has to be image:REPOSITORY@sha256:DIGEST, since whoever edits a namespace edits its ConfigMaps',
+    );
+  if (rules?.from === 'configmap' || (rules?.from === 'image' && !isPinned(rules.reference)))
+    problems.push('--policy-mode "enforced": --policy-rules has to be same, or image:REPOSITORY@sha256:DIGEST, or supervisor:/PATH');
+  if (rules?.from === 'supervisor' && image && !isPinned(image))
+    problems.push(`--policy-mode "enforced": with --policy-rules "supervisor:${rules.path}", --supervisor-image has to name a digest`);
+  return problems;
+}
+
+function proxyContradictions(values: Partial<OptionValues>): string[] {
+  const { 'supervisor-arg': args = [], 'upstream-proxy-auth-secret': secret } = values;
+  const has = (option: string): boolean => args.some((word) => word === option || word.startsWith(`${option}=`));
+  const problems: string[] = [];
+  if (secret && has('--upstream-proxy-auth-file'))
+    problems.push('--upstream-proxy-auth-secret: --supervisor-arg names --upstream-proxy-auth-file too: keep one of them');
+  if (secret && !has('--upstream-proxy'))
+    problems.push('--upstream-proxy-auth-secret: --supervisor-arg=--upstream-proxy=URL has to name the proxy');
+  const both = (values['supervisor-env'] ?? []).filter(({ name }) => values['pinned-env']?.some((pinned) => pinned.name === name));
+  for (const { name } of both) problems.push(`--supervisor-env ${name}: --pinned-env gives it too: keep one of them`);
   return problems;
 }
 
@@ -151,6 +190,26 @@ function certificatesFrom(values: OptionValues, inCluster: boolean): Certificate
   }
 }
 
+/** Images that are named by their content: what they hold cannot be changed. */
+function isPinned(reference: string): boolean {
+  return reference.includes('@sha256:');
+}
+
+function policyFromOptions(values: OptionValues): PolicySettings {
+  const { policy: data, 'policy-rules': rules } = values;
+  const pinnedRules =
+    rules.from === 'same' ||
+    (rules.from === 'image' && isPinned(rules.reference)) ||
+    (rules.from === 'supervisor' && isPinned(values['supervisor-image']));
+  return {
+    operator: data && policyFrom(data, rules, values['supervisor-image-pull-policy']),
+    rules,
+    enforced: values['policy-mode'] === 'enforced',
+    enforceable: data?.from === 'image' && isPinned(data.reference) && pinnedRules,
+    missing: values['missing-policy'],
+  };
+}
+
 function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin'> {
   return {
     sideload: {
@@ -161,7 +220,14 @@ function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'met
       allowedMethods: values['allowed-sideload-methods'],
       capabilities: values['supervisor-capabilities'],
       appArmorProfile: values['supervisor-apparmor-profile'],
-      env: values['supervisor-env'],
+      env: defaultVariables(values['supervisor-env']),
+      pinnedEnv: pinnedVariables(values['pinned-env']),
+      supervisorArgs: values['upstream-proxy-auth-secret']
+        ? [...values['supervisor-arg'], `--upstream-proxy-auth-file=${PROXY_AUTH_MOUNT_PATH}/${PROXY_AUTH_FILE}`]
+        : values['supervisor-arg'],
+      proxyAuthSecret: values['upstream-proxy-auth-secret'],
+      policy: policyFromOptions(values),
+      unreachableProbes: values['unreachable-probes'],
       // Always with the configured one: what the webhook itself puts into a pod has to be recognised when it is invoked again.
       trustedImages: new Set([...values['trusted-supervisor-images'], repositoryOf(values['supervisor-image'])]),
       missingCommand: values['missing-command'],

@@ -2,7 +2,13 @@
 
 import { isIP } from 'node:net';
 import { ENV, METHODS, type Method } from './sideload/contract.ts';
-import { PINNED_VARIABLES } from './sideload/environment.ts';
+import { PINNED_BY_DEFAULT, RESERVED_VARIABLES } from './sideload/environment.ts';
+import { absolutePath } from './sideload/paths.ts';
+import type { Variable } from './sideload/pod.ts';
+import { isConfigMapName } from './sideload/policy.ts';
+import type { PolicyRules, PolicySource } from './sideload/policy-source.ts';
+import { judgeSupervisorImage } from './sideload/supervisor-image.ts';
+import { isWorkdir } from './sideload/workdir.ts';
 
 /** The value cannot be taken. The message says what is allowed. */
 export class BadValueError extends Error {
@@ -25,7 +31,7 @@ export function integer(min: number, max: number, what: string): (value: string)
   };
 }
 
-export function matching(pattern: RegExp, expected: string): (value: string) => string {
+function matching(pattern: RegExp, expected: string): (value: string) => string {
   return (value) => {
     if (!pattern.test(value)) throw new BadValueError(`expected ${expected}`);
     return value;
@@ -67,27 +73,116 @@ export function appArmorProfile(value: string): string {
   throw new BadValueError('expected Unconfined, RuntimeDefault, Localhost/NAME or an empty value');
 }
 
-/** Written by the webhook from each pod; an operator's default would contradict it. */
-const RESERVED_VARIABLES: readonly string[] = [...PINNED_VARIABLES, ENV.sandboxId];
-
-export function variables(value: string): { name: string; value: string }[] {
+/** NAME=VALUE, one per line; each name once. */
+function variables(value: string, isAllowed: (name: string) => string | undefined): Variable[] {
   const found = new Map<string, string>();
   for (const [index, line] of value.split('\n').entries()) {
     if (line === '') continue;
     const [, name, text] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line) ?? [];
     if (name === undefined || text === undefined)
       throw new BadValueError(`value ${index + 1}: expected NAME=VALUE, the name of letters, digits and _`);
-    if (RESERVED_VARIABLES.includes(name)) throw new BadValueError(`${name} is set by the webhook itself`);
+    const problem = RESERVED_VARIABLES.includes(name) ? 'is set by the webhook itself' : isAllowed(name);
+    if (problem !== undefined) throw new BadValueError(`${name} ${problem}`);
     if (found.has(name)) throw new BadValueError(`${name} is given twice`);
     found.set(name, text);
   }
   return [...found].map(([name, text]) => ({ name, value: text }));
 }
 
+/** Defaults: what is pinned in every pod needs the other option. */
+export function supervisorEnv(value: string): Variable[] {
+  return variables(value, (name) => (PINNED_BY_DEFAULT.includes(name) ? 'is pinned by the webhook: use --pinned-env' : undefined));
+}
+
+/** What no pod may change. */
+export function pinnedEnv(value: string): Variable[] {
+  const pinned = variables(value, (name) =>
+    name === ENV.policyRules || name === ENV.policyData ? 'is pinned where a policy is injected: use --policy' : undefined,
+  );
+  if (pinned.some((variable) => variable.name === ENV.pidLimit && variable.value === ''))
+    throw new BadValueError(`${ENV.pidLimit} counts by its presence, with an empty value too: leave it out, or give it a value`);
+  return pinned;
+}
+
+/** Options of the supervisor that take no value; all others of the same prefix take one. */
+const SUPERVISOR_SWITCHES = ['--upstream-proxy-auth-allow-insecure', '--upstream-proxy-connect-by-hostname'];
+
+/** Source of the names: NVIDIA/OpenShell, crates/openshell-sandbox/src/main.rs. The supervisor refuses one that is given twice. */
+export function supervisorArgs(value: string): string[] {
+  const found = new Map<string, string>();
+  for (const [index, word] of value.split('\n').entries()) {
+    if (word === '') continue;
+    const [, name, text] = /^(--upstream-[a-z0-9-]+)(?:=(.+))?$/.exec(word) ?? [];
+    if (name === undefined)
+      throw new BadValueError(
+        `value ${index + 1}: expected one word, --upstream-NAME or --upstream-NAME=VALUE: other options are not the operator's to set`,
+      );
+    if (/\s/.test(word)) throw new BadValueError(`${name}: expected one word, without spaces`);
+    if (word.includes('$(')) throw new BadValueError(`${name}: a kubelet would expand $( in it`);
+    if (SUPERVISOR_SWITCHES.includes(name) !== (text === undefined))
+      throw new BadValueError(text === undefined ? `${name} needs a value: ${name}=VALUE` : `${name} takes no value`);
+    if (found.has(name)) throw new BadValueError(`${name} is given twice`);
+    found.set(name, word);
+  }
+  return [...found.values()];
+}
+
+/** Key of a Secret, or undefined where the value is empty. */
+export function secretKey(value: string): { name: string; key: string } | undefined {
+  if (value === '') return undefined;
+  const [, name = '', key = ''] = /^([^/]+)\/([-._a-zA-Z0-9]{1,253})$/.exec(value) ?? [];
+  if (!isConfigMapName(name)) throw new BadValueError('expected NAME/KEY, the name of a Secret and one of its keys');
+  return { name, key };
+}
+
+function policyFile(value: string, others: string): PolicySource {
+  const [, from, name = ''] = /^(configmap|image):(.*)$/.exec(value) ?? [];
+  if (from === 'configmap') {
+    if (!isConfigMapName(name)) throw new BadValueError('expected the name of a ConfigMap behind configmap:');
+    return { from, name };
+  }
+  if (from === 'image') {
+    if (!REFERENCE.test(name))
+      throw new BadValueError(`expected an image reference behind image:, such as image:registry.example/policy:1`);
+    return { from, reference: name };
+  }
+  throw new BadValueError(`expected configmap:NAME, image:REFERENCE or ${others}`);
+}
+
+/** Where a policy's data comes from; undefined for `none`. */
+export function policySource(value: string): PolicySource | undefined {
+  return value === 'none' ? undefined : policyFile(value, 'none');
+}
+
+/** Where a policy's rules come from. */
+export function policyRules(value: string): PolicyRules {
+  if (value === 'same') return { from: 'same' };
+  if (!value.startsWith('supervisor:')) return policyFile(value, 'supervisor:/PATH, or same');
+  const path = value.slice('supervisor:'.length);
+  if (!path.startsWith('/') || absolutePath(path) !== path || path.includes('$('))
+    throw new BadValueError('expected an absolute path behind supervisor:, without . and .., such as supervisor:/policy.rego');
+  return { from: 'supervisor', path };
+}
+
+/** An image reference that is not known to hold no in-pod supervisor. */
+export function supervisorImage(value: string): string {
+  const reference = matching(REFERENCE, 'an image reference such as ghcr.io/nvidia/openshell/supervisor:0.0.110')(value);
+  const { fits, detail } = judgeSupervisorImage(reference);
+  if (fits === 'no') throw new BadValueError(`the image ${detail}`);
+  return reference;
+}
+
+/** A directory that the supervisor may open for writing. */
+export function workdir(value: string): string {
+  if (!isWorkdir(value))
+    throw new BadValueError('expected an absolute path that is no system directory (/usr, /etc, …), nor above or below one');
+  return value;
+}
+
 /** Optional registry with port, then path: github.com/distribution/reference, without its length limits. */
 const COMPONENT = '[a-z0-9]+(?:[._-]+[a-z0-9]+)*';
 const REPOSITORY = `(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*(?::[0-9]+)?/)?${COMPONENT}(?:/${COMPONENT})*`;
-export const REFERENCE = new RegExp(`^${REPOSITORY}(?::[\\w][\\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`);
+const REFERENCE = new RegExp(`^${REPOSITORY}(?::[\\w][\\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`);
 
 export function repositories(value: string): string[] {
   return words(value).map(matching(new RegExp(`^${REPOSITORY}$`), 'repositories without tag or digest, separated by commas'));

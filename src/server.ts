@@ -1,12 +1,12 @@
 import type { Server } from 'node:https';
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { type AdmissionRequest, decodeReview, encodeReview, MalformedReviewError } from './admission/review.ts';
 import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody } from './bodies.ts';
 import type { Metrics } from './metrics.ts';
 import { decide } from './sideload/decide.ts';
 import { type Outcome, skip } from './sideload/outcome.ts';
-import type { ClusterFacts, SideloadSettings } from './sideload/settings.ts';
+import { type ClusterFacts, enforcing, type SideloadSettings } from './sideload/settings.ts';
 import type { CertificatePair } from './tls/pair.ts';
 
 /** The API server closes idle connections after 90 s (client-go's transport); whoever closes first must not be us. */
@@ -28,6 +28,8 @@ export interface ServerDeps {
 
 /**
  * Builds the webhook's HTTPS server; it does not listen yet.
+ *
+ * POST /mutate/enforced answers for namespaces that enforce the operator's policy: a review carries no namespace labels.
  *
  * | what arrives at POST /mutate                           | HTTP status                                                  |
  * |--------------------------------------------------------|--------------------------------------------------------------|
@@ -74,20 +76,23 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
   });
   limitLargeBodies(app, (reply, message) => answerError(reply, 503, message));
 
-  app.post('/mutate', (request, reply) => {
+  const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void => {
     const started = performance.now();
     const review = decodeReview(request.body);
-    const outcome = review.createsPod ? decide(review.pod, deps.settings, deps.facts()) : skip('not-a-pod-creation');
+    const outcome = review.createsPod ? decide(review.pod, settings, deps.facts()) : skip('not-a-pod-creation');
     const response = encodeReview(review.uid, outcome);
     const milliseconds = performance.now() - started;
     deps.metrics.admission(review, outcome, milliseconds / 1000);
     logAdmission(deps.log, review, outcome, milliseconds);
     if (deps.draining()) reply.header('connection', 'close');
     reply.header('content-type', 'application/json; charset=utf-8').send(response);
-  });
+  };
+  const enforced = enforcing(deps.settings);
+  app.post('/mutate', (request, reply) => answerReview(deps.settings, request, reply));
+  app.post('/mutate/enforced', (request, reply) => answerReview(enforced, request, reply));
 
   app.setNotFoundHandler((request, reply) => {
-    answerError(reply, 404, `no ${request.method} ${request.url.slice(0, 100)} here: the webhook is POST /mutate`);
+    answerError(reply, 404, `no ${request.method} ${request.url.slice(0, 100)} here: the webhook is POST /mutate or POST /mutate/enforced`);
   });
 
   app.setErrorHandler((error: FastifyError, request, reply) => {

@@ -33,6 +33,7 @@ describe('the entries of the webhook configuration', () => {
     const [first, ...others] = entriesOf(structuredClone(shipped));
     return [{ ...(first as V1MutatingWebhook), ...change }, ...others];
   };
+  const OPTED_IN = { 'openshell.ai/sideload': 'enabled' };
   const alsoFor = (key: string) => ({
     matchExpressions: [...(shipped.webhooks?.[0]?.objectSelector?.matchExpressions ?? []), { key, operator: 'Exists' }],
   });
@@ -48,6 +49,7 @@ describe('the entries of the webhook configuration', () => {
     ['objectSelector asks for team too', { objectSelector: alsoFor('team') }],
     ['objectSelector asks for openshell.ai/sandbox in (yes) too', { objectSelector: { matchLabels: { 'openshell.ai/sandbox': 'yes' } } }],
     ['matchConditions friends let sandboxes pass', { matchConditions: [{ name: 'friends', expression: 'false' }] }],
+    ['it does not call /mutate:', { clientConfig: { service: { name: 'a', namespace: 'b', path: '/mutate/enforced' } } }],
     ['no rule covers the creation of pods', { rules: [] }],
     ['no rule covers', { rules: [{ operations: ['UPDATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }] }],
     ['no rule covers', { rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods/exec'] }] }],
@@ -62,7 +64,11 @@ describe('the entries of the webhook configuration', () => {
       'objectSelector does not ask for openshell.ai/sandbox notin (false)',
       { objectSelector: { matchExpressions: [{ key: 'openshell.ai/sandbox', operator: 'Exists' }] } },
     ],
-    ['namespaceSelector does not ask for openshell.ai/sideload in (enabled)', { namespaceSelector: {} }],
+    [
+      'namespaceSelector does not ask for openshell.ai/sideload in (enabled)',
+      { namespaceSelector: { matchExpressions: [{ key: 'openshell.ai/policy-mode', operator: 'NotIn', values: ['enforced'] }] } },
+    ],
+    ['namespaceSelector does not ask for openshell.ai/policy-mode notin (enforced)', { namespaceSelector: { matchLabels: OPTED_IN } }],
     ['matchPolicy is Exact', { matchPolicy: 'Exact' }],
     ['sideEffects is NoneOnDryRun', { sideEffects: 'NoneOnDryRun' }],
     ['timeoutSeconds is 1', { timeoutSeconds: 1 }],
@@ -71,14 +77,17 @@ describe('the entries of the webhook configuration', () => {
   });
 
   it.each<[string, Partial<V1MutatingWebhook>]>([
-    ['a narrower namespaceSelector', { namespaceSelector: { matchLabels: { 'openshell.ai/sideload': 'enabled', team: 'a' } } }],
+    [
+      'a narrower namespaceSelector',
+      { namespaceSelector: { ...shipped.webhooks?.[0]?.namespaceSelector, matchLabels: { ...OPTED_IN, team: 'a' } } },
+    ],
     ['a wider rule', { rules: [{ operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*'], scope: '*' }] }],
     ['a longer timeout', { timeoutSeconds: 30 }],
   ])('may be the operator’s own: %s', (_what, change) => {
     expect(judgeEntries(changed(change))).toEqual([]);
   });
 
-  it('have to be both', () => {
+  it('have to be there, all of them', () => {
     expect(judgeEntries(entriesOf(shipped).slice(1))).toMatchObject([
       {
         status: 'failed',
@@ -86,7 +95,7 @@ describe('the entries of the webhook configuration', () => {
           'entry sandbox.sideload.openshell.ai is missing: pods with openshell.ai/sandbox, openshell.ai/sandbox notin (false) start without their supervisor',
       },
     ]);
-    expect(judgeEntries([])).toHaveLength(2);
+    expect(judgeEntries([])).toHaveLength(4);
   });
 });
 

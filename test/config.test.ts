@@ -18,14 +18,27 @@ describe('the configuration', () => {
   it('has defaults for everything', () => {
     expect(readConfig([], {})).toEqual({
       sideload: {
-        image: 'ghcr.io/nvidia/openshell/supervisor:latest',
+        image: 'ghcr.io/nvidia/openshell/supervisor:0.0.110',
         pullPolicy: 'IfNotPresent',
         layout: 'scratch',
         method: 'image-volume',
         allowedMethods: ['image-volume', 'init-container'],
         capabilities: ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE', 'SYSLOG'],
         appArmorProfile: 'Unconfined',
-        env: [],
+        env: [{ name: 'OPENSHELL_LOG_LEVEL', value: 'info' }],
+        pinnedEnv: [
+          { name: 'OPENSHELL_OCI_IMAGE_USER', value: '' },
+          { name: 'OPENSHELL_SUPERVISOR_TOPOLOGY', value: '' },
+          { name: 'OPENSHELL_NETWORK_ENFORCEMENT_MODE', value: '' },
+          { name: 'OPENSHELL_NETWORK_RUNTIME_CAPABILITIES', value: '' },
+          { name: 'OPENSHELL_NETWORK_BINARY_IDENTITY', value: 'required' },
+          { name: 'OPENSHELL_POLICY_POLL_INTERVAL_SECS', value: '10' },
+          { name: 'OPENSHELL_LOG_PUSH_LEVEL', value: 'info' },
+        ],
+        supervisorArgs: [],
+        proxyAuthSecret: undefined,
+        policy: { operator: undefined, rules: { from: 'same' }, enforced: false, enforceable: false, missing: 'refuse' },
+        unreachableProbes: 'refuse',
         trustedImages: new Set(['ghcr.io/nvidia/openshell/supervisor', 'ghcr.io/nvidia/openshell-community/supervisor']),
         missingCommand: 'warn',
         uid: 1000,
@@ -82,11 +95,47 @@ describe('the configuration', () => {
 
   it('collects repeated --supervisor-env, and lines of its variable', () => {
     const expected = [
+      { name: 'OPENSHELL_LOG_LEVEL', value: 'info' },
       { name: 'A', value: '1,2=3' },
       { name: 'B', value: '' },
     ];
     expect(readConfig(['--supervisor-env=A=1,2=3', '--supervisor-env', 'B='], {}).sideload.env).toEqual(expected);
     expect(readConfig([], { OPENSHELL_SUPERVISOR_ENV: 'A=1,2=3\nB=\n' }).sideload.env).toEqual(expected);
+  });
+
+  it('lets the operator choose the supervisor’s log level, and what is pinned beside what has one right value', () => {
+    const { env, pinnedEnv } = readConfig(
+      ['--supervisor-env=OPENSHELL_LOG_LEVEL=debug', '--pinned-env=OPENSHELL_LOG_PUSH_LEVEL=warn'],
+      {},
+    ).sideload;
+    expect(env).toEqual([{ name: 'OPENSHELL_LOG_LEVEL', value: 'debug' }]);
+    expect(pinnedEnv.filter(({ name }) => name === 'OPENSHELL_LOG_PUSH_LEVEL')).toEqual([
+      { name: 'OPENSHELL_LOG_PUSH_LEVEL', value: 'warn' },
+    ]);
+  });
+
+  const digest = 'a'.repeat(64);
+  it.each([
+    { why: 'an image by digest, with its rules', flags: [`--policy=image:r/p@sha256:${digest}`], enforceable: true },
+    { why: 'an image by tag', flags: ['--policy=image:r/p:1'], enforceable: false },
+    { why: 'a ConfigMap', flags: ['--policy=configmap:p'], enforceable: false },
+    {
+      why: 'an image by digest with rules from a ConfigMap',
+      flags: [`--policy=image:r/p@sha256:${digest}`, '--policy-rules=configmap:r'],
+      enforceable: false,
+    },
+    {
+      why: 'an image by digest with rules of a supervisor image by tag',
+      flags: [`--policy=image:r/p@sha256:${digest}`, '--policy-rules=supervisor:/p.rego'],
+      enforceable: false,
+    },
+    {
+      why: 'an image by digest with rules of a supervisor image by digest',
+      flags: [`--policy=image:r/p@sha256:${digest}`, '--policy-rules=supervisor:/p.rego', `--supervisor-image=r/s@sha256:${digest}`],
+      enforceable: true,
+    },
+  ])('knows whether a policy can be enforced: $why', ({ flags, enforceable }) => {
+    expect(readConfig(flags, {}).sideload.policy.enforceable).toBe(enforceable);
   });
 
   it('lets pull policy, capabilities and AppArmor profile be empty', () => {
@@ -115,6 +164,55 @@ describe('the configuration', () => {
       args: ['--supervisor-env=OPENSHELL_SUPERVISOR_TOPOLOGY=sidecar'],
       says: 'OPENSHELL_SUPERVISOR_TOPOLOGY is set by the webhook itself',
     },
+    {
+      args: ['--supervisor-image=ghcr.io/nvidia/openshell/supervisor:0.1.0'],
+      says: 'is OpenShell 0.1, whose supervisor runs in a pod of its own',
+    },
+    { args: ['--supervisor-image=quay.io/opendatahub/odh-openshell-supervisor:v0.2.1-rhaiv.0'], says: 'is OpenShell 0.2' },
+    { args: [`--supervisor-image=ghcr.io/nvidia/openshell/supervisor:0.1.0@sha256:${'a'.repeat(64)}`], says: 'is OpenShell 0.1' },
+    { args: ['--supervisor-image=ghcr.io/nvidia/openshell/sandbox:0.0.110'], says: 'holds the sandbox program of OpenShell 0.1 and newer' },
+    { args: ['--supervisor-env=OPENSHELL_NETWORK_BINARY_IDENTITY=relaxed'], says: 'is pinned by the webhook: use --pinned-env' },
+    { args: ['--pinned-env=OPENSHELL_SANDBOX_UID=1'], says: 'OPENSHELL_SANDBOX_UID is set by the webhook itself' },
+    { args: ['--pinned-env=OPENSHELL_POLICY_DATA=/x'], says: 'is pinned where a policy is injected: use --policy' },
+    { args: ['--pinned-env=OPENSHELL_REQUIRE_RUNTIME_PID_LIMIT='], says: 'counts by its presence, with an empty value too' },
+    { args: ['--pinned-env=A=1', '--supervisor-env=A=2'], says: '--supervisor-env A: --pinned-env gives it too' },
+    { args: ['--supervisor-arg=--policy-rules=/x'], says: 'expected one word, --upstream-NAME or --upstream-NAME=VALUE' },
+    { args: ['--supervisor-arg=--upstream-proxy'], says: '--upstream-proxy needs a value' },
+    { args: ['--supervisor-arg=--upstream-proxy=http://a b'], says: '--upstream-proxy: expected one word, without spaces' },
+    { args: ['--supervisor-arg=--upstream-proxy=$(A)'], says: '--upstream-proxy: a kubelet would expand $( in it' },
+    { args: ['--supervisor-arg=--upstream-proxy-connect-by-hostname=1'], says: 'takes no value' },
+    { args: ['--supervisor-arg=--upstream-proxy=a', '--supervisor-arg=--upstream-proxy=b'], says: '--upstream-proxy is given twice' },
+    { args: ['--upstream-proxy-auth-secret=proxy'], says: 'expected NAME/KEY' },
+    { args: ['--upstream-proxy-auth-secret=proxy/auth'], says: '--supervisor-arg=--upstream-proxy=URL has to name the proxy' },
+    {
+      args: ['--upstream-proxy-auth-secret=p/a', '--supervisor-arg=--upstream-proxy=x', '--supervisor-arg=--upstream-proxy-auth-file=/y'],
+      says: 'names --upstream-proxy-auth-file too',
+    },
+    { args: ['--policy=sandbox-policy'], says: '"sandbox-policy": expected configmap:NAME, image:REFERENCE or none' },
+    { args: ['--policy=configmap:A_b'], says: 'expected the name of a ConfigMap behind configmap:' },
+    { args: ['--policy=image:'], says: 'expected an image reference behind image:' },
+    { args: ['--policy-rules=supervisor:policy.rego'], says: 'expected an absolute path behind supervisor:' },
+    { args: ['--policy-rules=supervisor:/../x'], says: 'expected an absolute path behind supervisor:' },
+    {
+      args: ['--policy-rules=supervisor:/p.rego', '--supervisor-sideload-method=init-container'],
+      says: "only method image-volume mounts the supervisor's image",
+    },
+    {
+      args: ['--policy=configmap:a', '--supervisor-env=OPENSHELL_POLICY_DATA=/x'],
+      says: '--supervisor-env names OPENSHELL_POLICY_RULES or',
+    },
+    { args: ['--policy-mode=enforced'], says: '--policy has to be image:REPOSITORY@sha256:DIGEST' },
+    { args: ['--policy-mode=enforced', '--policy=image:a:1'], says: '--policy has to be image:REPOSITORY@sha256:DIGEST' },
+    {
+      args: ['--policy-mode=enforced', `--policy=image:a@sha256:${'a'.repeat(64)}`, '--policy-rules=configmap:r'],
+      says: '--policy-rules has to be same, or image:REPOSITORY@sha256:DIGEST',
+    },
+    {
+      args: ['--policy-mode=enforced', `--policy=image:a@sha256:${'a'.repeat(64)}`, '--policy-rules=supervisor:/r'],
+      says: '--supervisor-image has to name a digest',
+    },
+    { args: ['--sandbox-workdir=/'], says: 'no system directory' },
+    { args: ['--sandbox-workdir=/usr/share/x'], says: 'no system directory' },
     { args: ['--supervisor-env=my-var=x'], says: 'expected NAME=VALUE, the name of letters, digits and _' },
     { args: ['--supervisor-capabilities=ALL'], says: 'expected capability names such as SYS_ADMIN' },
     { args: ['--supervisor-env=A=1', '--supervisor-env=A=2'], says: 'A is given twice' },

@@ -1,11 +1,12 @@
+import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../src/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { type Inject, type Outcome, REFUSALS } from '../src/sideload/outcome.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';
-import { type ClusterFacts, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
+import { type ClusterFacts, enforcing, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { agent, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
-import { ANY_METHOD, DROPPING, installed, method, REFUSED_PODS, sidecarTopology } from './refusals.ts';
+import { ANY_METHOD, DROPPING, ENFORCED, installed, method, REFUSED_PODS, sidecarTopology } from './refusals.ts';
 
 function outcomeOf(pod: Pod, flags: readonly string[] = [], facts: ClusterFacts = UNKNOWN_CLUSTER): Outcome {
   return decide(pod, readConfig(flags, {}).sideload, facts);
@@ -156,19 +157,30 @@ describe('what the supervisor is told', () => {
   const SIDECAR = { name: 'OPENSHELL_SUPERVISOR_TOPOLOGY', value: 'sidecar' };
 
   it('leaves nothing to sidecars that are not there, whatever the pod, its envFrom or its image say', () => {
-    const fresh = inject(sandbox({ spec: { containers: [agent({ env: [SIDECAR] })] } })).operations;
-    expect(fresh).toContainEqual({ op: 'replace', path: '/spec/containers/0/env/0', value: { ...SIDECAR, value: '' } });
+    const fresh = inject(sandbox({ spec: { containers: [agent({ env: [...(agent().env ?? []), SIDECAR] })] } })).operations;
+    expect(fresh).toContainEqual({ op: 'replace', path: '/spec/containers/0/env/2', value: { ...SIDECAR, value: '' } });
     expect(fresh).toContainEqual({
       op: 'add',
       path: '/spec/containers/0/env/-',
       value: { name: 'OPENSHELL_NETWORK_ENFORCEMENT_MODE', value: '' },
     });
-    const complete = sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, env: [SIDECAR] })] } });
+    const env = [...(agent().env ?? []), SIDECAR];
+    const complete = sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, env })] } });
     expect(inject(complete)).toMatchObject({
       reason: 'converged',
-      operations: expect.arrayContaining([{ op: 'replace', path: '/spec/containers/0/env/0', value: { ...SIDECAR, value: '' } }]),
+      operations: expect.arrayContaining([{ op: 'replace', path: '/spec/containers/0/env/2', value: { ...SIDECAR, value: '' } }]),
     });
   });
+
+  it.each(LAUNCHED.env.map(({ name }) => name ?? '').filter((name) => !/POLICY_(RULES|DATA)$/.test(name)))(
+    'has to be there in a pod that arrives complete, else it is put there: %s',
+    (name) => {
+      const env = LAUNCHED.env.filter((variable) => variable.name !== name);
+      const pod = sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, env })] } });
+      expect(inject(pod).reason).toBe('converged');
+      expect(inject(pod).operations.map(({ path }) => path)).toEqual(['/spec/containers/0/env/-', '/metadata/annotations']);
+    },
+  );
 
   it('is a working directory as it stands: a kubelet would expand $(NAME) in a command', () => {
     const pod = sandbox({ spec: { containers: [agent({ workingDir: '/w/$(HOME)' })] } });
@@ -182,9 +194,9 @@ describe('what the supervisor is told', () => {
       spec: { containers: [agent({ ...LAUNCHED, command: ['/opt/openshell/bin/usr/local/bin/openshell-sandbox'] })] },
     });
     expect(inject(pod).operations).toContainEqual({
-      op: 'replace',
-      path: '/spec/containers/0/command/0',
-      value: '/opt/openshell/bin/openshell-sandbox',
+      op: 'add',
+      path: '/spec/containers/0/command',
+      value: ['/opt/openshell/bin/openshell-sandbox', '--workdir', '/sandbox'],
     });
   });
 
@@ -193,7 +205,150 @@ describe('what the supervisor is told', () => {
       labels: { 'openshell.ai/sandbox': 'true', 'openshell.ai/sandbox-id': '' },
       spec: { containers: [agent({ env: null })] },
     });
-    expect(inject(pod).warnings.map(({ code }) => code)).toEqual(['no-policy-source']);
+    const { operations } = inject(pod, ['--missing-policy=warn']);
+    expect(JSON.stringify(operations)).not.toContain('OPENSHELL_SANDBOX_ID');
+  });
+
+  it.each([
+    { workdir: '/', becomes: '/sandbox' },
+    { workdir: '/etc', becomes: '/sandbox' },
+    { workdir: '$(HOME)', becomes: '/sandbox' },
+    { workdir: '/w/$(HOME)', becomes: '/sandbox' },
+    { workdir: '/w/$$$(HOME)', becomes: '/sandbox' },
+    { workdir: '/w/$$(HOME)', becomes: '/w/$$(HOME)' },
+    { workdir: '/app', becomes: '/app' },
+  ])('is no working directory of an arriving supervisor that opens the system: $workdir', ({ workdir, becomes }) => {
+    const env = LAUNCHED.env.filter(({ name }) => name !== 'OPENSHELL_LOG_LEVEL');
+    const command = [LAUNCHED.command[0], '--workdir', workdir];
+    const pod = sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, env, command, args: ['--', 'x'] })] } });
+    const { operations } = inject(pod);
+    const after = jsonPatch.applyPatch(structuredClone(pod), operations as Operation[], true).newDocument;
+    expect(after.spec?.containers?.[0]?.command).toEqual([LAUNCHED.command[0], '--workdir', becomes]);
+    expect(after.spec?.containers?.[0]?.args).toEqual(['--', 'x']);
+  });
+
+  it.each(['/', '//', '/usr', '/usr/src/app', '/opt', '/opt/openshell', '/var/run/x', '/app/../etc', '/lib64', 'app', '/root'])(
+    'is another working directory than %s, with a warning',
+    (workingDir) => {
+      const { operations, warnings } = inject(sandbox({ spec: { containers: [agent({ workingDir })] } }));
+      expect(operations).toContainEqual(
+        expect.objectContaining({ value: ['/opt/openshell/bin/openshell-sandbox', '--workdir', '/sandbox'] }),
+      );
+      expect(warnings.map(({ code }) => code)).toEqual(['workdir-replaced']);
+    },
+  );
+
+  it.each(['/app', '/home/agent', '/opt/app', '/workspace/', '/tmp', '/libs'])(
+    'is the working directory %s of its container',
+    (workingDir) => {
+      const { operations, warnings } = inject(sandbox({ spec: { containers: [agent({ workingDir })] } }));
+      expect(operations).toContainEqual(
+        expect.objectContaining({ value: ['/opt/openshell/bin/openshell-sandbox', '--workdir', workingDir] }),
+      );
+      expect(warnings).toEqual([]);
+    },
+  );
+});
+
+describe('where the policy comes from', () => {
+  const files = (pod: Pod, flags: readonly string[] = []): (string | null | undefined)[] => {
+    const { operations } = inject(pod, flags);
+    const after = jsonPatch.applyPatch(structuredClone(pod), operations as Operation[], true).newDocument as Pod;
+    const env = after.spec?.containers?.[0]?.env ?? [];
+    return ['OPENSHELL_POLICY_RULES', 'OPENSHELL_POLICY_DATA'].map(
+      (name) => env.findLast((variable) => variable.name === name)?.value ?? undefined,
+    );
+  };
+  const OPERATOR = ['--policy=configmap:sandbox-policy'];
+  const INJECTED = ['/opt/openshell/policy/policy.rego', '/opt/openshell/policy/policy.yaml'];
+  const OWN = ['/etc/agent/policy.rego', '/etc/agent/policy.yaml'];
+  const gateway = [
+    { name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' },
+    { name: 'OPENSHELL_ENDPOINT', value: 'http://gateway:8080' },
+    { name: 'OPENSHELL_SANDBOX_TOKEN_FILE', value: '/t' },
+  ];
+  const withEnv = (container: Partial<Container>): Pod => sandbox({ spec: { containers: [agent(container)] } });
+  it.each([
+    { why: 'its own files, although the operator has a policy', pod: sandbox(), flags: OPERATOR, expected: OWN },
+    { why: 'the operator where the pod has nothing', pod: withEnv({ env: null }), flags: OPERATOR, expected: INJECTED },
+    {
+      why: 'the operator where envFrom may bring something',
+      pod: withEnv({ env: null, envFrom: [{}] }),
+      flags: OPERATOR,
+      expected: INJECTED,
+    },
+    {
+      why: 'its gateway, although the operator has a policy',
+      pod: withEnv({ env: gateway }),
+      flags: OPERATOR,
+      expected: [undefined, undefined],
+    },
+    {
+      why: 'the operator where its gateway lacks a token',
+      pod: withEnv({ env: gateway.slice(0, 2) }),
+      flags: OPERATOR,
+      expected: INJECTED,
+    },
+    {
+      why: 'its annotation before its own files',
+      pod: sandbox({ annotations: { 'openshell.ai/policy': 'mine' } }),
+      flags: OPERATOR,
+      expected: INJECTED,
+    },
+    { why: 'the operator before its own files, where the policy is enforced', pod: sandbox(), flags: ENFORCED, expected: INJECTED },
+    { why: 'envFrom, which nobody can look into', pod: withEnv({ env: null, envFrom: [{}] }), flags: [], expected: [undefined, undefined] },
+    {
+      why: 'its image, which the operator trusts to bring one',
+      pod: withEnv({ env: null }),
+      flags: ['--missing-policy=warn'],
+      expected: [undefined, undefined],
+    },
+  ])('$why', ({ pod, flags, expected }) => {
+    expect(files(pod, flags)).toEqual(expected);
+  });
+
+  it('is refused in a namespace that enforces a policy, where the operator has none that can be enforced', () => {
+    for (const flags of [[], ['--policy=configmap:sandbox-policy'], ['--policy=image:registry.example/policy:1']])
+      expect(decide(sandbox(), enforcing(readConfig(flags, {}).sideload), UNKNOWN_CLUSTER)).toMatchObject({
+        verdict: 'refuse',
+        reason: 'policy-not-allowed',
+        message: expect.stringContaining('set --policy to image:REPOSITORY@sha256:DIGEST'),
+      });
+  });
+
+  it('is the operator’s in a namespace that enforces it', () => {
+    const settings = readConfig(ENFORCED.slice(0, 1), {}).sideload;
+    expect(decide(sandbox(), settings, UNKNOWN_CLUSTER)).toMatchObject({ verdict: 'inject' });
+    expect(decide(sandbox({ annotations: { 'openshell.ai/policy': 'x' } }), enforcing(settings), UNKNOWN_CLUSTER)).toMatchObject({
+      reason: 'policy-not-allowed',
+    });
+  });
+
+  it('is written once: an enforced policy, and variables that the operator gives beside it, are complete when asked again', () => {
+    const flags = [...ENFORCED, '--supervisor-env=OPENSHELL_ENDPOINT=http://operator:8080', '--pinned-env=OPENSHELL_SANDBOX=x'];
+    const pod = withEnv({ env: null });
+    const after = jsonPatch.applyPatch(structuredClone(pod), inject(pod, flags).operations as Operation[], true).newDocument as Pod;
+    expect(JSON.stringify(after)).toContain('http://operator:8080');
+    expect(outcomeOf(after, flags)).toEqual({ verdict: 'skip', reason: 'already-sideloaded' });
+  });
+});
+
+describe('a pod of OpenShell 0.1 or newer', () => {
+  const managed = { 'openshell.ai/managed-by': 'openshell' };
+  it.each(['openshell.ai/boundary-role', 'openshell.ai/boundary-pair', 'openshell.ai/component'])(
+    'is left unchanged by its label %s',
+    (label) => {
+      expect(outcomeOf(sandbox({ labels: { ...managed, [label]: 'supervisor' } }))).toEqual({
+        verdict: 'skip',
+        reason: 'two-pod-openshell',
+      });
+    },
+  );
+
+  it('is a sandbox where its author says so', () => {
+    expect(inject(sandbox({ labels: { ...managed, 'openshell.ai/component': 'x', 'openshell.ai/sandbox': 'true' } })).reason).toBe(
+      'injected',
+    );
   });
 });
 
@@ -223,18 +378,33 @@ describe('warnings', () => {
     { why: 'no command', container: { command: null }, codes: ['no-command'] },
     {
       why: 'no command, but the main process is specified',
-      container: { command: null, env: [{ name: 'OPENSHELL_MAIN_PROCESS_SPEC', value: '{}' }] },
-      codes: ['no-policy-source'],
+      container: { command: null, env: [...(agent().env ?? []), { name: 'OPENSHELL_MAIN_PROCESS_SPEC', value: '{}' }] },
+      codes: [],
     },
-    { why: 'half a policy source', container: { env: [{ name: 'OPENSHELL_SANDBOX_ID', value: '1' }] }, codes: ['no-policy-source'] },
-    { why: 'rules without data', container: { env: [{ name: 'OPENSHELL_POLICY_RULES', value: '1' }] }, codes: ['no-policy-source'] },
+    { why: 'no policy source', container: { env: null }, codes: ['no-policy-source'] },
+    { why: 'ports', container: { ports: [{ containerPort: 80 }] }, codes: ['ports-unreachable'] },
+    { why: 'an HTTP probe', container: { livenessProbe: { httpGet: { port: 80 } } }, codes: ['ports-unreachable'] },
+    { why: 'a probe of another host', container: { livenessProbe: { httpGet: { host: 'a', port: 80 } } }, codes: [] },
+    { why: 'an HTTP hook before its end', container: { lifecycle: { preStop: { httpGet: { port: 80 } } } }, codes: [] },
     { why: 'nothing where envFrom may bring it', container: { command: null, env: null, envFrom: [{}] }, codes: [] },
     { why: 'an exec probe', container: { startupProbe: { exec: {} } }, codes: ['hooks-outside'] },
     { why: 'an exec hook', container: { lifecycle: { postStart: { exec: {} } } }, codes: ['hooks-outside'] },
     { why: 'a read-only root file system', container: { securityContext: { readOnlyRootFilesystem: true } }, codes: ['read-only-root'] },
     { why: 'no exec in a probe', container: { livenessProbe: {} }, codes: [] },
   ])('$why', ({ container, codes }) => {
-    expect(inject(sandbox({ spec: { containers: [agent(container)] } })).warnings.map(({ code }) => code)).toEqual(codes);
+    const flags = ['--missing-policy=warn', '--unreachable-probes=warn'];
+    expect(inject(sandbox({ spec: { containers: [agent(container)] } }), flags).warnings.map(({ code }) => code)).toEqual(codes);
+  });
+
+  it('are not for a probe of a port that a neighbour has', () => {
+    const probed = agent({ livenessProbe: { httpGet: { port: 15021 } } });
+    const proxy = agent({ name: 'proxy', ports: [{ containerPort: 15021 }] });
+    expect(inject(sandbox({ spec: { containers: [probed, proxy] } })).warnings.map(({ code }) => code)).toEqual(['containers-outside']);
+  });
+
+  it('are for namespaces of the node', () => {
+    const [warning] = inject(sandbox({ spec: { hostPID: true, hostIPC: true } })).warnings;
+    expect(warning).toMatchObject({ code: 'host-namespaces', message: expect.stringContaining('hostPID and hostIPC') });
   });
 
   it('name the containers that stay outside, native sidecars too, init containers not', () => {
@@ -257,18 +427,26 @@ describe('warnings', () => {
       readinessProbe: exec,
       startupProbe: exec,
       lifecycle: { postStart: exec, preStop: exec },
+      ports: Array.from({ length: 9 }, (_, i) => ({ containerPort: 50_000 + i })),
+      workingDir: `/usr/${'w'.repeat(300)}`,
     });
     const others = Array.from({ length: 9 }, (_, i) => agent({ name: `${i}${'o'.repeat(62)}` }));
     const { warnings } = inject(
-      sandbox({ annotations: { 'openshell.ai/sandbox-container': name }, spec: { containers: [everything, ...others] } }),
-      [],
+      sandbox({
+        annotations: { 'openshell.ai/sandbox-container': name },
+        spec: { containers: [everything, ...others], hostPID: true, hostIPC: true },
+      }),
+      ['--missing-policy=warn'],
       { ...KEEPING, nodes: { total: 15_000, mountingImages: 14_999 } },
     );
     expect(warnings.map(({ code }) => code)).toEqual([
       'no-command',
+      'workdir-replaced',
       'no-policy-source',
       'nodes-without-image-volumes',
+      'host-namespaces',
       'hooks-outside',
+      'ports-unreachable',
       'containers-outside',
     ]);
     for (const { message } of warnings) expect(message.length, message).toBeLessThan(256);

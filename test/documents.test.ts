@@ -9,9 +9,13 @@ import {
   MANAGED_BY_OPENSHELL,
   METHOD_ANNOTATION,
   NAMESPACE_LABEL,
+  POLICY_ANNOTATION,
+  POLICY_ENFORCED,
+  POLICY_MODE_LABEL,
   SANDBOX_ID_LABEL,
   SANDBOX_LABEL,
   SIDELOADED_ANNOTATION,
+  TWO_POD_LABELS,
 } from '../src/sideload/contract.ts';
 import { INJECTIONS, REFUSALS, SKIPS, WARNINGS } from '../src/sideload/outcome.ts';
 
@@ -34,6 +38,8 @@ describe('the README', () => {
     MANAGED_BY_LABEL,
     SANDBOX_ID_LABEL,
     METHOD_ANNOTATION,
+    POLICY_ANNOTATION,
+    POLICY_MODE_LABEL,
     CONTAINER_ANNOTATION,
     SIDELOADED_ANNOTATION,
   ])('has the contract’s %s', (key) => {
@@ -131,39 +137,40 @@ describe('links between the documents', () => {
 describe('the webhook configuration', () => {
   const { webhooks } = parse(read('manifests/base/webhook.yaml'));
 
-  it('has an entry for each of the two pod labels', () => {
-    expect(webhooks.map(({ name, objectSelector }: { name: string; objectSelector: object }) => [name, objectSelector])).toEqual([
-      [
-        'sandbox.sideload.openshell.ai',
-        {
-          matchExpressions: [
-            { key: SANDBOX_LABEL, operator: 'Exists' },
-            { key: SANDBOX_LABEL, operator: 'NotIn', values: ['false'] },
-          ],
-        },
-      ],
-      [
-        'managed.sideload.openshell.ai',
-        {
-          matchExpressions: [
-            { key: MANAGED_BY_LABEL, operator: 'In', values: [MANAGED_BY_OPENSHELL] },
-            { key: SANDBOX_LABEL, operator: 'DoesNotExist' },
-          ],
-        },
-      ],
+  it('has an entry for each of the two pod labels, and for each kind of namespace', () => {
+    const sandboxes = [
+      { key: SANDBOX_LABEL, operator: 'Exists' },
+      { key: SANDBOX_LABEL, operator: 'NotIn', values: ['false'] },
+    ];
+    const managed = [
+      { key: MANAGED_BY_LABEL, operator: 'In', values: [MANAGED_BY_OPENSHELL] },
+      ...[SANDBOX_LABEL, ...TWO_POD_LABELS].map((key) => ({ key, operator: 'DoesNotExist' })),
+    ];
+    const entries = webhooks.map(({ name, objectSelector }: { name: string; objectSelector: object }) => [name, objectSelector]);
+    expect(entries).toEqual([
+      ['sandbox.sideload.openshell.ai', { matchExpressions: sandboxes }],
+      ['managed.sideload.openshell.ai', { matchExpressions: managed }],
+      ['sandbox-enforced.sideload.openshell.ai', { matchExpressions: sandboxes }],
+      ['managed-enforced.sideload.openshell.ai', { matchExpressions: managed }],
     ]);
   });
 
   it.each(webhooks as Record<string, unknown>[])(
     'calls for pod creations in opted-in namespaces only, and fails closed: $name',
     (webhook) => {
+      const enforced = String(webhook.name).includes('-enforced.');
       expect(webhook).toMatchObject({
         admissionReviewVersions: ['v1'],
-        clientConfig: { service: { name: 'openshell-sideload', namespace: 'openshell-system', path: '/mutate' } },
+        clientConfig: {
+          service: { name: 'openshell-sideload', namespace: 'openshell-system', path: enforced ? '/mutate/enforced' : '/mutate' },
+        },
         rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'], scope: 'Namespaced' }],
         namespaceSelector: {
           matchLabels: { [NAMESPACE_LABEL]: 'enabled' },
-          matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', 'openshell-system'] }],
+          matchExpressions: [
+            { key: 'kubernetes.io/metadata.name', operator: 'NotIn', values: ['kube-system', 'openshell-system'] },
+            { key: POLICY_MODE_LABEL, operator: enforced ? 'In' : 'NotIn', values: [POLICY_ENFORCED] },
+          ],
         },
         matchPolicy: 'Equivalent',
         failurePolicy: 'Fail',

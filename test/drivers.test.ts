@@ -5,6 +5,7 @@
 
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, it } from 'vitest';
+import { readConfig } from '../src/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import type { Outcome } from '../src/sideload/outcome.ts';
 import type { Pod } from '../src/sideload/pod.ts';
@@ -19,8 +20,8 @@ const OPENSHIFT = 'openshift-driver';
 
 /** The sandbox container is the first in all of them, the supervisor's mount has this index. */
 const AGENT = '/spec/containers/0';
-const MOUNTS: Record<string, number> = { [IMAGE_VOLUME]: 1, [INIT_CONTAINER]: 1, [SIDECAR]: 0, [OPENSHIFT]: 0 };
-const VOLUMES: Record<string, number> = { [IMAGE_VOLUME]: 1, [INIT_CONTAINER]: 1, [SIDECAR]: 0, [OPENSHIFT]: 0 };
+const MOUNTS: Record<string, number> = { [IMAGE_VOLUME]: 2, [INIT_CONTAINER]: 2, [SIDECAR]: 0, [OPENSHIFT]: 0 };
+const VOLUMES: Record<string, number> = { [IMAGE_VOLUME]: 2, [INIT_CONTAINER]: 2, [SIDECAR]: 0, [OPENSHIFT]: 0 };
 
 function outcomeOf(name: string, operations: readonly Operation[]): { outcome: Outcome; pod: Pod } {
   const { pod, config } = readGolden(name);
@@ -114,7 +115,7 @@ describe('a pod that claims to have a supervisor is injected', () => {
       pod: sandbox({ spec: { containers: [{ name: 'agent', command: ['/opt/openshell/bin/openshell-sandbox'] }] } }),
     },
   ])('$why', ({ pod }) => {
-    const outcome = decide(pod, readGolden('plain').config.sideload, UNKNOWN_CLUSTER);
+    const outcome = decide(pod, readConfig(['--missing-policy=warn'], {}).sideload, UNKNOWN_CLUSTER);
     if (outcome.verdict !== 'inject') throw new Error(JSON.stringify(outcome));
     const { newDocument } = jsonPatch.applyPatch(structuredClone(pod), outcome.operations as Operation[], true);
     expect(newDocument.spec?.volumes?.map(({ name }) => name)).toEqual(['openshell-supervisor-bin']);

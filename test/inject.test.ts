@@ -66,8 +66,7 @@ spec:
         image: "registry.example/agent:1"
         command: [agent, "--x"]
         envFrom: [{secretRef: {name: gateway}}]
-        ports:
-        - containerPort: 0x1f90
+      terminationGracePeriodSeconds: 0x1f90
 `;
 
 beforeAll(() => {
@@ -87,12 +86,12 @@ describe('what is printed', () => {
       '      hostUsers: false\n\n      containers:\n      # what\n',
       '- name: \'agent\'\n        image: "registry.example/agent:1"\n',
       '        envFrom: [{secretRef: {name: gateway}}]\n',
-      '        - containerPort: 0x1f90\n',
+      '      terminationGracePeriodSeconds: 0x1f90\n',
     ])
       expect(stdout).toContain(kept);
     const [, deployment] = parseAllDocuments(stdout).map((document) => document.toJS());
     expect(isSideloaded({ metadata: deployment.spec.template.metadata, spec: deployment.spec.template.spec })).toBe(true);
-    expect(Object.keys(deployment.spec.template.spec)).toEqual(['hostUsers', 'containers', 'volumes']);
+    expect(Object.keys(deployment.spec.template.spec)).toEqual(['hostUsers', 'containers', 'terminationGracePeriodSeconds', 'volumes']);
   });
 
   it('can be given to it again, which changes nothing', () => {

@@ -1,15 +1,16 @@
 import { expect } from 'vitest';
-import { supervisorBinary } from '../src/sideload/contract.ts';
+import { ENV, supervisorBinary } from '../src/sideload/contract.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { PINNED_VARIABLES } from '../src/sideload/environment.ts';
 import type { Inject } from '../src/sideload/outcome.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';
 import { type SideloadSettings, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
+import { isWorkdir } from '../src/sideload/workdir.ts';
 
 /** All capabilities that the webhook may add, or take out of a drop. */
 const SUPERVISOR_CAPABILITIES = [
   ...['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE', 'SYSLOG'],
-  ...['SETUID', 'SETGID', 'DAC_READ_SEARCH', 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'],
+  ...['SETUID', 'SETGID', 'DAC_READ_SEARCH', 'DAC_OVERRIDE', 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'],
 ];
 const upper = (capability: string): string => capability.toUpperCase();
 const bare = (capability: string): string => upper(capability).replace(/^CAP_/, '');
@@ -19,9 +20,12 @@ function withoutSideload(pod: Pod, index: number, settings: SideloadSettings): u
   const copy = JSON.parse(JSON.stringify(pod));
   delete copy.metadata.annotations?.['openshell.ai/sideloaded'];
   const list = <T>(value: T[] | null | undefined, keep: (element: T) => boolean): T[] => (value ?? []).filter(keep);
-  const unnamed = (element: { name: string }): boolean => !element.name.startsWith('openshell-supervisor-');
+  const unnamed = (element: { name: string }): boolean => !/^openshell-(supervisor|policy|upstream)/.test(element.name);
   const notOurs = (capability: string): boolean => !SUPERVISOR_CAPABILITIES.includes(bare(capability));
-  const ours = [...PINNED_VARIABLES, ...settings.env.map(({ name }) => name)];
+  const ours = [
+    ...[...PINNED_VARIABLES, ENV.policyRules, ENV.policyData, ENV.containerImage],
+    ...[...settings.env, ...settings.pinnedEnv].map(({ name }) => name),
+  ];
   copy.spec.volumes = list(copy.spec.volumes, unnamed);
   copy.spec.initContainers = list(copy.spec.initContainers, unnamed);
   const chosen = copy.spec.containers[index];
@@ -79,17 +83,17 @@ export function expectSideloaded(
     { name: 'openshell-supervisor-bin', mountPath: '/opt/openshell/bin', readOnly: true },
   ]);
   expect(after.spec?.initContainers?.at(-1)?.name === 'openshell-supervisor-install').toBe(method === 'init-container');
-  expect(is?.command).toEqual([supervisorBinary(method, settings.layout), '--workdir', was?.workingDir || settings.workdir]);
+  const workdir = was?.workingDir && isWorkdir(was.workingDir) ? was.workingDir : settings.workdir;
+  expect(is?.command).toEqual([supervisorBinary(method, settings.layout), '--workdir', workdir, ...settings.supervisorArgs]);
   const command = [...(was?.command ?? []), ...(was?.args ?? [])];
   expect(is?.args ?? []).toEqual(command.length === 0 ? [] : ['--', ...command]);
   expect(is?.securityContext?.runAsUser).toBe(0);
   expect(is?.securityContext?.runAsNonRoot ?? after.spec?.securityContext?.runAsNonRoot ?? false).toBe(false);
-  for (const identity of PINNED_VARIABLES) {
-    // The API server leaves an empty value out.
-    const values = is?.env?.filter((entry) => entry.name === identity).map((entry) => entry.value ?? '') ?? [];
-    expect(values.length).toBeGreaterThan(0);
-    for (const value of values) expect(value).toMatch(/ID$/.test(identity) ? /^[1-9]\d*$/ : /^$/);
-  }
+  // The API server leaves an empty value out.
+  const valuesOf = (name: string): string[] => is?.env?.filter((entry) => entry.name === name).map((entry) => entry.value ?? '') ?? [];
+  for (const name of [ENV.sandboxUid, ENV.sandboxGid])
+    expect(valuesOf(name), name).toEqual([expect.stringMatching(/^[1-9]\d*$/), ...valuesOf(name).slice(1)]);
+  for (const { name, value } of settings.pinnedEnv) expect(new Set(valuesOf(name)), name).toEqual(new Set([value]));
   expectCapabilities(is, settings);
   expect(withoutSideload(after, index, settings)).toEqual(withoutSideload(original, index, settings));
   expect(decide(after, settings, UNKNOWN_CLUSTER)).toEqual({ verdict: 'skip', reason: 'already-sideloaded' });

@@ -7,8 +7,9 @@ export function agent(container: Partial<Container> = {}): Container {
     image: 'registry.example/agent:1',
     command: ['agent'],
     env: [
-      { name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' },
-      { name: 'OPENSHELL_ENDPOINT', value: 'https://gateway:8080' },
+      // The policy lies in its image.
+      { name: 'OPENSHELL_POLICY_RULES', value: '/etc/agent/policy.rego' },
+      { name: 'OPENSHELL_POLICY_DATA', value: '/etc/agent/policy.yaml' },
     ],
     ...container,
   };
@@ -28,20 +29,41 @@ export function sandbox({ labels = { 'openshell.ai/sandbox': 'true' }, annotatio
   };
 }
 
-/** What OpenShell's Kubernetes driver puts into its sandbox container and pod. */
+/** The sandbox container as the webhook writes it. */
 export const LAUNCHED = {
   command: ['/opt/openshell/bin/openshell-sandbox', '--workdir', '/sandbox'],
-  securityContext: { runAsUser: 0 },
+  env: [
+    ...(agent().env ?? []),
+    { name: 'OPENSHELL_SANDBOX_UID', value: '1000' },
+    { name: 'OPENSHELL_SANDBOX_GID', value: '1000' },
+    { name: 'OPENSHELL_OCI_IMAGE_USER', value: '' },
+    { name: 'OPENSHELL_SUPERVISOR_TOPOLOGY', value: '' },
+    { name: 'OPENSHELL_NETWORK_ENFORCEMENT_MODE', value: '' },
+    { name: 'OPENSHELL_NETWORK_RUNTIME_CAPABILITIES', value: '' },
+    { name: 'OPENSHELL_NETWORK_BINARY_IDENTITY', value: 'required' },
+    { name: 'OPENSHELL_POLICY_POLL_INTERVAL_SECS', value: '10' },
+    { name: 'OPENSHELL_LOG_PUSH_LEVEL', value: 'info' },
+    { name: 'OPENSHELL_CONTAINER_IMAGE', value: 'registry.example/agent:1' },
+    { name: 'OPENSHELL_LOG_LEVEL', value: 'info' },
+  ],
+  securityContext: {
+    runAsUser: 0,
+    appArmorProfile: { type: 'Unconfined' },
+    capabilities: { add: ['SYS_ADMIN', 'NET_ADMIN', 'SYS_PTRACE', 'SYSLOG'] },
+  },
   volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/opt/openshell/bin', readOnly: true }],
 } as const;
 
-export const IMAGE_VOLUME = { name: 'openshell-supervisor-bin', image: { reference: 'ghcr.io/nvidia/openshell/supervisor:1' } } as const;
+export const IMAGE_VOLUME = {
+  name: 'openshell-supervisor-bin',
+  image: { reference: 'ghcr.io/nvidia/openshell/supervisor:0.0.110' },
+} as const;
 export const EMPTY_DIR = { name: 'openshell-supervisor-bin', emptyDir: {} } as const;
 
 /** The driver's init container. */
 export const INSTALLER: Container = {
   name: 'openshell-supervisor-install',
-  image: 'ghcr.io/nvidia/openshell/supervisor:1',
+  image: 'ghcr.io/nvidia/openshell/supervisor:0.0.110',
   command: ['/openshell-sandbox', 'copy-self', '/opt/openshell/bin/openshell-sandbox'],
   securityContext: { runAsUser: 0 },
   volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/opt/openshell/bin' }],

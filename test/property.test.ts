@@ -22,7 +22,7 @@ const unknown = fc.dictionary(fc.constantFrom('future', 'a/b', 'c~d'), fc.jsonVa
 
 const variable = fc.oneof(
   fc.record({
-    name: fc.constantFrom('A', 'OPENSHELL_SANDBOX_ID', ...PINNED_VARIABLES),
+    name: fc.constantFrom('A', 'PINNED', 'OPENSHELL_SANDBOX_ID', 'OPENSHELL_POLICY_DATA', 'OPENSHELL_CONTAINER_IMAGE', ...PINNED_VARIABLES),
     value: fc.string({ maxLength: 5 }),
   }),
   fc.record({ name: fc.constantFrom('B', 'OPENSHELL_SANDBOX_GID'), valueFrom: fc.constant({ fieldRef: { fieldPath: 'metadata.name' } }) }),
@@ -35,7 +35,7 @@ const container: fc.Arbitrary<Container> = fc
       image: fc.constant('registry.example/x:1'),
       command: maybe(words),
       args: maybe(words),
-      workingDir: maybe(fc.constantFrom('/work', '')),
+      workingDir: maybe(fc.constantFrom('/work', '', '/', '/usr/src', 'relative')),
       env: maybe(fc.array(variable, { maxLength: 4 })),
       envFrom: maybe(fc.constantFrom([], [{}])),
       resources: maybe(fc.constantFrom({}, { requests: { cpu: '1' } }, { limits: { memory: '1Gi' }, requests: null })),
@@ -55,7 +55,7 @@ const container: fc.Arbitrary<Container> = fc
           capabilities: maybe(fc.record({ add: maybe(fc.uniqueArray(capability)), drop: maybe(fc.uniqueArray(capability)) })),
         }),
       ),
-      livenessProbe: maybe(fc.constantFrom({ exec: {} }, {})),
+      livenessProbe: maybe(fc.constantFrom({ exec: {} }, {}, { httpGet: { port: 80 } })),
     }),
     unknown,
   )
@@ -84,7 +84,14 @@ const pod: fc.Arbitrary<Pod> = fc
   }));
 
 const settings = readConfig(
-  ['--allowed-sideload-methods=image-volume,init-container,host-path', '--supervisor-env=OPERATOR=1'],
+  [
+    '--allowed-sideload-methods=image-volume,init-container,host-path',
+    '--supervisor-env=OPERATOR=1',
+    '--pinned-env=PINNED=1',
+    '--policy=configmap:sandbox-policy',
+    '--supervisor-arg=--upstream-proxy=http://proxy:3128',
+    '--unreachable-probes=warn',
+  ],
   {},
 ).sideload;
 

@@ -7,6 +7,17 @@ export const DROPPING: ClusterFacts = { imageVolumes: 'dropped', serverVersion: 
 export const ANY_METHOD = ['--allowed-sideload-methods=image-volume,init-container,host-path'];
 
 export const method = (value: string) => ({ 'openshell.ai/sideload-method': value });
+const policy = (name: string) => ({ 'openshell.ai/policy': name });
+/** The operator's policy, for every pod. */
+export const ENFORCED = [`--policy=image:registry.example/policy@sha256:${'a'.repeat(64)}`, '--policy-mode=enforced'];
+/** All that a gateway needs but its token. */
+const GATEWAY = [
+  { name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' },
+  { name: 'OPENSHELL_ENDPOINT', value: 'https://gateway:8080' },
+  { name: 'OPENSHELL_TLS_CA', value: '/tls/ca.crt' },
+  { name: 'OPENSHELL_TLS_CERT', value: '/tls/tls.crt' },
+  { name: 'OPENSHELL_TLS_KEY', value: '/tls/tls.key' },
+];
 const mount = (mountPath: string, rest: object = {}) => ({ name: 'data', mountPath, ...rest });
 const emptyData = { name: 'data', emptyDir: {} };
 const configMap = { name: 'openshell-supervisor-bin', configMap: { name: 'x' } } as Volume;
@@ -449,5 +460,190 @@ export const REFUSED_PODS: readonly Refusal[] = [
     }),
     flags: ANY_METHOD,
     says: 'container "spy"',
+  },
+  {
+    why: "a pod in the node's network",
+    reason: 'host-network',
+    pod: sandbox({ spec: { hostNetwork: true } }),
+    says: 'remove hostNetwork',
+  },
+  ...[
+    { why: 'its own policy', words: ['--policy-rules', '/tmp/mine.rego'] },
+    { why: 'its own proxy', words: ['--upstream-proxy=http://evil:3128'] },
+    { why: 'to print its help', words: ['--help'] },
+    { why: 'to copy itself', words: ['copy-self', '/sandbox/x'] },
+    { why: 'a second working directory', words: ['--workdir', '/'] },
+    { why: 'a working directory in one word', words: ['--workdir=/'] },
+    { why: 'both modes', words: ['--mode=network,process'] },
+    { why: 'a program without --', words: ['agent'] },
+  ].map(
+    ({ why, words }): Refusal => ({
+      why: `a complete supervisor that is told ${why}`,
+      reason: 'supervisor-options',
+      pod: sandbox({
+        spec: {
+          volumes: [IMAGE_VOLUME],
+          containers: [agent({ ...LAUNCHED, command: [...LAUNCHED.command, ...words], args: ['--', 'x'] })],
+        },
+      }),
+      says: 'its options are the operator',
+    }),
+  ),
+  {
+    why: "other proxy arguments than the operator's",
+    reason: 'supervisor-options',
+    pod: sandbox({
+      spec: {
+        volumes: [IMAGE_VOLUME],
+        containers: [agent({ ...LAUNCHED, command: [...LAUNCHED.command, '--upstream-proxy=http://evil:1'] })],
+      },
+    }),
+    flags: ['--supervisor-arg=--upstream-proxy=http://proxy:3128'],
+    says: 'write only your program as command',
+  },
+  ...['', 'Agent', 'a_b', 'a/b', `${'a'.repeat(254)}`].map(
+    (name): Refusal => ({
+      why: `a policy annotation that names no ConfigMap: ${JSON.stringify(name).slice(0, 12)}`,
+      reason: 'invalid-policy',
+      pod: sandbox({ annotations: policy(name) }),
+      says: 'set it to the name of a ConfigMap with the key policy.yaml',
+    }),
+  ),
+  {
+    why: 'a policy and a gateway',
+    reason: 'policy-conflict',
+    pod: sandbox({ annotations: policy('agent-policy'), spec: { containers: [agent({ env: GATEWAY })] } }),
+    says: 'remove one of them',
+  },
+  {
+    why: 'an annotation where the policy is enforced',
+    reason: 'policy-not-allowed',
+    pod: sandbox({ annotations: policy('agent-policy') }),
+    flags: ENFORCED,
+    says: 'remove the annotation',
+  },
+  {
+    why: 'a supervisor of its own with another policy, where the policy is enforced',
+    reason: 'policy-bypassed',
+    pod: sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent(LAUNCHED)] } }),
+    flags: ENFORCED,
+    says: 'arrives with a supervisor that has another policy',
+  },
+  {
+    why: "other options than the operator's, where the policy is enforced",
+    reason: 'policy-bypassed',
+    pod: sandbox({
+      spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, command: [...LAUNCHED.command, '--policy-data', '/x'] })] },
+    }),
+    flags: ENFORCED,
+    says: "other options than the operator's",
+  },
+  {
+    why: 'a sidecar topology, where the policy is enforced',
+    reason: 'policy-bypassed',
+    pod: sidecarTopology(),
+    flags: ENFORCED,
+    says: 'gets its policy from a gateway',
+  },
+  ...['OPENSHELL_INFERENCE_ROUTES', 'OPENSHELL_ENDPOINT', 'OPENSHELL_TLS_CA', 'OPENSHELL_GATEWAY_TLS_SERVER_NAME'].map(
+    (name): Refusal => ({
+      why: `a pod that sets ${name}, where the policy is enforced`,
+      reason: 'policy-bypassed',
+      pod: sandbox({ spec: { containers: [agent({ env: [{ name, value: 'x' }] })] } }),
+      flags: ENFORCED,
+      says: `sets ${name}`,
+    }),
+  ),
+  {
+    why: 'an envFrom that could bring inference routes, where the policy is enforced',
+    reason: 'policy-bypassed',
+    pod: sandbox({ spec: { containers: [agent({ envFrom: [{ prefix: 'OPENSHELL_', configMapRef: { name: 'x' } }] })] } }),
+    flags: ENFORCED,
+    says: 'could bring OPENSHELL_INFERENCE_ROUTES',
+  },
+  ...[
+    {
+      why: 'no policy at all',
+      env: null,
+      says: 'set annotation openshell.ai/policy to a ConfigMap (the operator: --policy; --missing-policy=warn',
+    },
+    { why: 'rules without data', env: [{ name: 'OPENSHELL_POLICY_RULES', value: '/r' }], says: 'has no policy' },
+    {
+      why: 'an empty name of a file',
+      env: [
+        { name: 'OPENSHELL_POLICY_RULES', value: '/r' },
+        { name: 'OPENSHELL_POLICY_DATA', value: '' },
+      ],
+      says: 'has no policy',
+    },
+    {
+      why: 'a gateway without a token',
+      env: [
+        { name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' },
+        { name: 'OPENSHELL_ENDPOINT', value: 'http://gateway:8080' },
+      ],
+      says: 'lacks "OPENSHELL_SANDBOX_TOKEN_FILE"',
+    },
+    {
+      why: 'a gateway on https without certificates',
+      env: [...GATEWAY.slice(0, 2), { name: 'OPENSHELL_K8S_SA_TOKEN_FILE', value: '/t' }],
+      says: 'lacks "OPENSHELL_TLS_CA", "OPENSHELL_TLS_CERT", "OPENSHELL_TLS_KEY"',
+    },
+  ].map(
+    ({ why, env, says }): Refusal => ({ why, reason: 'no-policy-source', pod: sandbox({ spec: { containers: [agent({ env })] } }), says }),
+  ),
+  ...[
+    { why: 'an HTTP liveness probe', container: { livenessProbe: { httpGet: { port: 8080 } } } },
+    { why: 'a TCP readiness probe by the name of its port', container: { readinessProbe: { tcpSocket: { port: 'http' } } } },
+    { why: 'a gRPC startup probe', container: { startupProbe: { grpc: { port: 9000 } } } },
+    { why: 'an HTTP hook after its start', container: { lifecycle: { postStart: { httpGet: { port: 8080 } } } } },
+  ].map(
+    ({ why, container }): Refusal => ({
+      why,
+      reason: 'unreachable-probes',
+      pod: sandbox({ spec: { containers: [agent(container)] } }),
+      says: 'it always fails; use exec, or remove it',
+    }),
+  ),
+  {
+    why: 'a volume of the policy’s name with another source',
+    reason: 'volume-name-taken',
+    pod: sandbox({ annotations: policy('agent-policy'), spec: { volumes: [{ name: 'openshell-policy', emptyDir: {} }] } }),
+    says: 'rename the volume',
+  },
+  ...['/opt/openshell/policy', '/opt/openshell/policy/policy.yaml'].map(
+    (path): Refusal => ({
+      why: `a mount at ${path}, beside a policy`,
+      reason: 'mount-path-taken',
+      pod: sandbox({
+        annotations: policy('agent-policy'),
+        spec: { volumes: [emptyData], containers: [agent({ volumeMounts: [mount(path)] })] },
+      }),
+      says: '/opt/openshell/policy',
+    }),
+  ),
+  {
+    why: 'a termination message file over the policy',
+    reason: 'mount-path-taken',
+    pod: sandbox({
+      annotations: policy('agent-policy'),
+      spec: { containers: [agent({ terminationMessagePath: '/opt/openshell/policy/policy.rego' })] },
+    }),
+    says: 'terminationMessagePath',
+  },
+  {
+    why: "rules in the supervisor's image, which an init container does not mount",
+    reason: 'method-not-allowed',
+    pod: sandbox({ annotations: { ...policy('agent-policy'), ...method('init-container') } }),
+    flags: ['--policy-rules=supervisor:/policy.rego'],
+    says: 'set annotation openshell.ai/sideload-method to image-volume',
+  },
+  {
+    why: 'a policy from an image where image volumes are dropped',
+    reason: 'image-volume-dropped',
+    pod: sandbox({ annotations: method('init-container'), spec: { containers: [agent({ env: null })] } }),
+    flags: ['--policy=image:registry.example/policy:1'],
+    facts: DROPPING,
+    says: 'the policy comes from an image',
   },
 ];

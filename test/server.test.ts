@@ -245,11 +245,15 @@ describe('the webhook over TLS', () => {
   });
 
   it('writes one log line an admission, without environment, args or pod', async () => {
-    const secret = agent({ command: ['s3cret-command'], args: ['s3cret-arg'], env: [{ name: 'TOKEN', value: 's3cret-value' }] });
+    const secret = agent({ command: ['s3cret-command'], args: ['s3cret-arg'], ports: [{ containerPort: 80 }] });
+    const env = [...(secret.env ?? []), { name: 'TOKEN', value: 's3cret-value' }];
     await post(
       running.port,
       review(
-        { ...sandbox({ spec: { containers: [secret] } }), metadata: { generateName: 'job-', labels: { 'openshell.ai/sandbox': 'true' } } },
+        {
+          ...sandbox({ spec: { containers: [{ ...secret, env }] } }),
+          metadata: { generateName: 'job-', labels: { 'openshell.ai/sandbox': 'true' } },
+        },
         { dryRun: true },
       ),
     );
@@ -263,7 +267,7 @@ describe('the webhook over TLS', () => {
       method: 'image-volume',
       container: 'agent',
       dryRun: true,
-      warnings: ['no-policy-source'],
+      warnings: ['ports-unreachable'],
       durationMs: expect.any(Number),
     });
     expect(JSON.stringify(logged)).not.toContain('s3cret');
@@ -271,7 +275,7 @@ describe('the webhook over TLS', () => {
 
   it('counts admissions, warnings and HTTP errors, and tells its build and certificate', async () => {
     const before = await (await admin(running, '/metrics')).text();
-    await post(running.port, review(sandbox({ spec: { containers: [agent({ env: null })] } }), { dryRun: true }));
+    await post(running.port, review(sandbox({ spec: { containers: [agent({ ports: [{ containerPort: 80 }] })] } }), { dryRun: true }));
     const text = await (await admin(running, '/metrics')).text();
     const value = (metrics: string, line: string): number =>
       Number(
@@ -284,7 +288,7 @@ describe('the webhook over TLS', () => {
     const admissions = 'openshell_sideload_admissions_total{outcome="inject",reason="injected",method="image-volume",dry_run="true"}';
     for (const line of [
       admissions,
-      'openshell_sideload_warnings_total{warning="no-policy-source"}',
+      'openshell_sideload_warnings_total{warning="ports-unreachable"}',
       'openshell_sideload_admission_duration_seconds_count',
     ]) {
       expect(value(text, line) - value(before, line), line).toBe(1);

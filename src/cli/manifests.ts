@@ -120,7 +120,7 @@ function parseYaml(file: string, text: string): Manifest[] {
 
 /** The block style's indentation of lists, as the text has it: two spaces or none. */
 function indentsLists(text: string): boolean {
-  const list = /^( *)[^\s#-][^\n]*:\n( *)- /m.exec(text);
+  const list = /^( *)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n( *)- /m.exec(text);
   return list === null || (list[1] ?? '').length < (list[2] ?? '').length;
 }
 

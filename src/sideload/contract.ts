@@ -24,11 +24,31 @@ export const SANDBOX_LABEL = 'openshell.ai/sandbox';
 export const MANAGED_BY_LABEL = 'openshell.ai/managed-by';
 export const MANAGED_BY_OPENSHELL = 'openshell';
 
+/**
+ * Pod labels of OpenShell 0.1 and newer, which puts its supervisor into a pod of its own. Where one of them stands beside
+ * `openshell.ai/managed-by`, the pod is one of such a pair and is left unchanged; `openshell.ai/sandbox: "true"` counts always.
+ * Source: NVIDIA/OpenShell#2942 and #3144.
+ */
+export const TWO_POD_LABELS = ['openshell.ai/boundary-role', 'openshell.ai/boundary-pair', 'openshell.ai/component'] as const;
+
 /** Pod label with the sandbox id; becomes OPENSHELL_SANDBOX_ID where the pod does not set that variable itself. */
 export const SANDBOX_ID_LABEL = 'openshell.ai/sandbox-id';
 
 /** Pod annotation that overrides the operator's method: one of METHODS. */
 export const METHOD_ANNOTATION = 'openshell.ai/sideload-method';
+
+/**
+ * Pod annotation that names the ConfigMap, in the pod's namespace, with the sandbox's policy: its key `policy.yaml` holds the
+ * data, its key `policy.rego` the rules, unless the operator's --policy-rules supplies those. Refused where the policy is enforced.
+ */
+export const POLICY_ANNOTATION = 'openshell.ai/policy';
+
+/**
+ * Namespace label. Value `enforced`: every sandbox of the namespace gets the operator's policy and no pod may choose another.
+ * The webhook entries for such namespaces call `/mutate/enforced`.
+ */
+export const POLICY_MODE_LABEL = 'openshell.ai/policy-mode';
+export const POLICY_ENFORCED = 'enforced';
 
 /**
  * Pod annotation that names the container to put under the supervisor. Without it: `agent`, else what Kubernetes' own
@@ -65,6 +85,20 @@ export const INSTALL_CONTAINER = 'openshell-supervisor-install';
 export const SUPERVISOR_MOUNT_PATH = '/opt/openshell/bin';
 export const DEFAULT_SANDBOX_CONTAINER = 'agent';
 
+// The names below are this product's own.
+export const POLICY_VOLUME = 'openshell-policy';
+export const POLICY_MOUNT_PATH = '/opt/openshell/policy';
+/** The rules, where they do not come with the data. */
+export const POLICY_RULES_VOLUME = 'openshell-policy-rules';
+export const POLICY_RULES_MOUNT_PATH = '/opt/openshell/policy-rules';
+/** Keys of a ConfigMap, and files at the root of an image. */
+export const POLICY_DATA_FILE = 'policy.yaml';
+export const POLICY_RULES_FILE = 'policy.rego';
+/** The Secret of --upstream-proxy-auth-secret. */
+export const PROXY_AUTH_VOLUME = 'openshell-upstream-proxy-auth';
+export const PROXY_AUTH_MOUNT_PATH = '/opt/openshell/upstream-proxy-auth';
+export const PROXY_AUTH_FILE = 'auth';
+
 /** Where the binary is inside an image of each layout. */
 export const IMAGE_BINARY: Record<Layout, string> = {
   scratch: '/openshell-sandbox',
@@ -90,18 +124,44 @@ export function installCommand(layout: Layout): string[] {
   return layout === 'scratch' ? [binary, 'copy-self', INSTALLED_BINARY] : ['cp', binary, `${SUPERVISOR_MOUNT_PATH}/`];
 }
 
-/** Variables that the supervisor reads (crates/openshell-core/src/sandbox_env.rs and openshell-sandbox/src/main.rs). */
+/**
+ * Variables that the supervisor of OpenShell 0.0.x reads (crates/openshell-core/src/sandbox_env.rs, openshell-sandbox/src/main.rs).
+ * src/sideload/environment.ts says whose each of them is.
+ */
 export const ENV = {
   sandboxUid: 'OPENSHELL_SANDBOX_UID',
   sandboxGid: 'OPENSHELL_SANDBOX_GID',
   ociImageUser: 'OPENSHELL_OCI_IMAGE_USER',
-  sandboxId: 'OPENSHELL_SANDBOX_ID',
-  endpoint: 'OPENSHELL_ENDPOINT',
-  policyRules: 'OPENSHELL_POLICY_RULES',
-  policyData: 'OPENSHELL_POLICY_DATA',
-  mainProcessSpec: 'OPENSHELL_MAIN_PROCESS_SPEC',
   /** `sidecar` leaves dropping privileges to others. */
   topology: 'OPENSHELL_SUPERVISOR_TOPOLOGY',
   /** `sidecar-nftables` leaves the network to others. */
   networkEnforcement: 'OPENSHELL_NETWORK_ENFORCEMENT_MODE',
+  /** What the driver says the runtime's network can do. */
+  networkCapabilities: 'OPENSHELL_NETWORK_RUNTIME_CAPABILITIES',
+  /** `relaxed` switches rules for single binaries off. */
+  binaryIdentity: 'OPENSHELL_NETWORK_BINARY_IDENTITY',
+  /** Seconds after which a changed policy of a gateway is seen. */
+  policyPollInterval: 'OPENSHELL_POLICY_POLL_INTERVAL_SECS',
+  /** Least level of the events that a gateway gets. */
+  logPushLevel: 'OPENSHELL_LOG_PUSH_LEVEL',
+  policyRules: 'OPENSHELL_POLICY_RULES',
+  policyData: 'OPENSHELL_POLICY_DATA',
+  /** A file whose routes take the place of the gateway's. */
+  inferenceRoutes: 'OPENSHELL_INFERENCE_ROUTES',
+  sandboxId: 'OPENSHELL_SANDBOX_ID',
+  sandbox: 'OPENSHELL_SANDBOX',
+  endpoint: 'OPENSHELL_ENDPOINT',
+  tlsCa: 'OPENSHELL_TLS_CA',
+  tlsCert: 'OPENSHELL_TLS_CERT',
+  tlsKey: 'OPENSHELL_TLS_KEY',
+  tlsServerName: 'OPENSHELL_GATEWAY_TLS_SERVER_NAME',
+  /** The token itself. */
+  sandboxToken: 'OPENSHELL_SANDBOX_TOKEN',
+  sandboxTokenFile: 'OPENSHELL_SANDBOX_TOKEN_FILE',
+  serviceAccountTokenFile: 'OPENSHELL_K8S_SA_TOKEN_FILE',
+  containerImage: 'OPENSHELL_CONTAINER_IMAGE',
+  mainProcessSpec: 'OPENSHELL_MAIN_PROCESS_SPEC',
+  logLevel: 'OPENSHELL_LOG_LEVEL',
+  /** Its presence counts, whatever its value. */
+  pidLimit: 'OPENSHELL_REQUIRE_RUNTIME_PID_LIMIT',
 } as const;

@@ -1,30 +1,32 @@
 /** pod + settings + cluster facts -> outcome. No I/O, no clock, and the pod is not changed. */
 
-import { mayAskForSidecars } from './environment.ts';
 import { type Existing, findExisting, findInstaller, isHalfThere, refuseTakenInstallName } from './existing.ts';
+import { placeFiles } from './files.ts';
 import { identityOf } from './identity.ts';
-import { annotatedMethod, operatorMethod, refuseMethod } from './method.ts';
+import { refuseOptions } from './launch.ts';
+import { annotatedMethod, operatorMethod, refuseMethod, refusePolicyMethod } from './method.ts';
 import { type Outcome, quote, type Refuse, refuse, skip } from './outcome.ts';
-import { patchFor } from './patch.ts';
+import { annotationOperations, patchFor } from './patch.ts';
 import type { Plan } from './plan.ts';
-import type { Container, Pod, PodSpec } from './pod.ts';
-import { chooseContainer, passOver, refuseWindows, startsRightBinary } from './selection.ts';
+import type { Container, Pod } from './pod.ts';
+import { choosePolicy, refuseBypass } from './policy.ts';
+import { chooseContainer, passOver, refuseHostNetwork, refuseWindows, startsRightBinary } from './selection.ts';
 import type { ClusterFacts, SideloadSettings } from './settings.ts';
 import { hasNetworkSupervisor, isProcessOnly } from './topology.ts';
-import { warningsFor } from './warnings.ts';
+import { concernsOf } from './warnings.ts';
 
 /**
  * Decides what becomes of a pod that is about to be created.
  *
  * @param pod passes `podShape`
- * @returns skip (leave it alone), refuse (with a sentence for its author) or inject (with the operations that put the supervisor in)
+ * @returns skip (leave it unchanged), refuse (with a message for its author) or inject (with the operations that put the supervisor in)
  */
 export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts): Outcome {
   const passed = passOver(pod);
   if (passed) return passed;
   const spec = pod.spec ?? {};
-  const windows = refuseWindows(spec);
-  if (windows) return windows;
+  const unguardable = refuseWindows(spec) ?? refuseHostNetwork(spec);
+  if (unguardable) return unguardable;
   const annotated = annotatedMethod(pod);
   if (typeof annotated === 'object') return annotated;
   const choice = chooseContainer(pod, spec.containers ?? []);
@@ -41,30 +43,43 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
   const notAllowed = refuseMethod(method, settings, facts, existing, complete);
   if (notAllowed) return notAllowed;
   if (existing.launched && isProcessOnly(container)) {
+    if (settings.policy.enforced)
+      return refuse(
+        'policy-bypassed',
+        'the policy is enforced here, and a sidecar topology gets its policy from a gateway: remove the sidecars and --mode',
+      );
     if (complete && hasNetworkSupervisor(spec, container, settings)) return skip('already-sideloaded');
     return refuse(
       'incomplete-sidecar-topology',
       `container ${quote(container.name ?? '')} runs the supervisor without its network part, and no trusted network supervisor as OpenShell's driver makes it is beside it: remove --mode and $(...)`,
     );
   }
-  if (complete && runsAsRoot(spec, container) && !mayAskForSidecars(container)) return skip('already-sideloaded');
 
+  const policy = choosePolicy(pod, container, settings);
+  if ('verdict' in policy) return policy;
+  const refused =
+    (existing.launched ? refuseOptions(container, settings) : refuseCommand(existing, container)) ??
+    (settings.policy.enforced && policy.policy ? refuseBypass(container, policy.policy, existing.launched, settings) : undefined) ??
+    (method === 'init-container' && !installed ? refuseTakenInstallName(spec) : undefined) ??
+    refusePolicyMethod(policy.policy, method, facts);
+  if (refused) return refused;
+  const files = placeFiles(spec, container, policy.policy, settings);
+  if ('verdict' in files) return files;
   const identity = identityOf(spec, container, settings);
   if ('verdict' in identity) return identity;
-  const plan: Plan = { pod, spec, container, index, method, existing, installed, identity };
-  const refused =
-    refuseCommand(existing, container) ?? (method === 'init-container' && !installed ? refuseTakenInstallName(spec) : undefined);
-  if (refused) return refused;
-  const warnings = warningsFor(plan, settings, facts);
-  const noCommand = warnings.find(({ code }) => code === 'no-command');
-  if (noCommand && settings.missingCommand === 'refuse') return refuse('missing-command', noCommand.message);
+
+  const plan: Plan = { pod, spec, container, index, method, existing, installed, identity, policy, files };
+  const operations = patchFor(plan, settings);
+  if (operations.length === 0) return skip('already-sideloaded');
+  const concerns = concernsOf(plan, settings, facts);
+  for (const { refusal, message } of concerns) if (refusal) return refuse(refusal, message);
   return {
     verdict: 'inject',
     reason: isHalfThere(existing) ? 'converged' : 'injected',
     method,
     container: container.name ?? '',
-    operations: patchFor(plan, settings),
-    warnings,
+    operations: [...operations, ...annotationOperations(plan)],
+    warnings: concerns,
   };
 }
 
@@ -72,12 +87,6 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
 export function isComplete({ method, launched, readOnly, mount }: Existing, installed: boolean, container: Container): boolean {
   if (method === undefined || !launched || mount === -1 || !readOnly) return false;
   return startsRightBinary(container, method) && (installed || method !== 'init-container');
-}
-
-function runsAsRoot(spec: PodSpec, container: Container): boolean {
-  const own = container.securityContext;
-  const pods = spec.securityContext;
-  return (own?.runAsUser ?? pods?.runAsUser) === 0 && (own?.runAsNonRoot ?? pods?.runAsNonRoot) !== true;
 }
 
 /** Running args[0] as the program would be wrong: it belongs to an ENTRYPOINT that only the image knows. */

@@ -1,41 +1,80 @@
+/**
+ * The variables of the sandbox container, by whose they are. What the supervisor trusts and an author could turn against it is
+ * pinned: always written, so that it replaces what pod, envFrom and image say. The rest is a default or the author's.
+ */
+
 import type { Operation } from 'fast-json-patch';
 import { ENV, SANDBOX_ID_LABEL } from './contract.ts';
 import { isHalfThere } from './existing.ts';
+import { GATEWAY_VARIABLES, setsVariable } from './gateway.ts';
 import type { Identity } from './identity.ts';
 import { append } from './operations.ts';
 import type { Plan } from './plan.ts';
-import type { Container, EnvVar } from './pod.ts';
+import type { Container, EnvVar, Variable } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
-/** Variables by which a supervisor is told that others drop privileges and guard the network. */
-const TOPOLOGY_VARIABLES: readonly string[] = [ENV.topology, ENV.networkEnforcement];
-
-/** Variables that the webhook writes itself: an operator's default for them would contradict it. */
-export const PINNED_VARIABLES: readonly string[] = [ENV.sandboxUid, ENV.sandboxGid, ENV.ociImageUser, ...TOPOLOGY_VARIABLES];
-
-interface Variable {
-  readonly name: string;
-  readonly value: string;
-}
-
-/** The same for every pod. */
-const CLEARED: readonly Variable[] = [ENV.ociImageUser, ...TOPOLOGY_VARIABLES].map((name) => ({ name, value: '' }));
+/**
+ * Pinned for every pod; nobody may choose them. An OCI user would choose another identity; in a sidecar topology the supervisor
+ * neither drops privileges nor guards the network (crates/openshell-sandbox/src/lib.rs, process_enforcement_mode and
+ * sidecar_network_enforcement_enabled); what the runtime's network can do is the driver's to say, and it says nothing.
+ */
+const CLEARED: readonly Variable[] = [ENV.ociImageUser, ENV.topology, ENV.networkEnforcement, ENV.networkCapabilities].map((name) => ({
+  name,
+  value: '',
+}));
 
 /**
- * What no pod, envFrom or image may choose otherwise: the identity; no OCI user, which would choose another identity; and no
- * sidecar topology, in which the supervisor neither drops privileges nor guards the network
- * (crates/openshell-sandbox/src/lib.rs, process_enforcement_mode and sidecar_network_enforcement_enabled).
+ * Pinned for every pod; --pinned-env may choose other values. Rules for single binaries hold (opa.rs), a revoked policy is
+ * seen (lib.rs, policy poll), and events reach the gateway (log_push.rs).
  */
-function pinnedVariables({ uid, gid }: Identity): readonly Variable[] {
-  return [{ name: ENV.sandboxUid, value: String(uid) }, { name: ENV.sandboxGid, value: String(gid) }, ...CLEARED];
+const PINNED_DEFAULTS: readonly Variable[] = [
+  { name: ENV.binaryIdentity, value: 'required' },
+  { name: ENV.policyPollInterval, value: '10' },
+  { name: ENV.logPushLevel, value: 'info' },
+];
+
+/** Without this the supervisor's log is empty, and nobody sees why something was denied. */
+const ENV_DEFAULTS: readonly Variable[] = [{ name: ENV.logLevel, value: 'info' }];
+
+/** Variables that the webhook writes from each pod, or that have one right value: no option may give them another. */
+export const RESERVED_VARIABLES: readonly string[] = [
+  ...[ENV.sandboxUid, ENV.sandboxGid, ENV.sandboxId, ENV.containerImage],
+  ...CLEARED.map(({ name }) => name),
+];
+
+/** Variables that --pinned-env alone may give another value. */
+export const PINNED_BY_DEFAULT: readonly string[] = PINNED_DEFAULTS.map(({ name }) => name);
+
+/** Every variable that is pinned in every pod. */
+export const PINNED_VARIABLES: readonly string[] = [
+  ENV.sandboxUid,
+  ENV.sandboxGid,
+  ...CLEARED.map(({ name }) => name),
+  ...PINNED_BY_DEFAULT,
+];
+
+/** What is pinned in every pod, beside its identity and its policy. */
+export function pinnedVariables(operators: readonly Variable[]): readonly Variable[] {
+  const names = new Set(operators.map(({ name }) => name));
+  return [...CLEARED, ...PINNED_DEFAULTS.filter(({ name }) => !names.has(name)), ...operators];
 }
 
-/** Whether the container's environment tells the supervisor to leave work to sidecars, or could: nobody can look into envFrom. */
-export function mayAskForSidecars({ env, envFrom }: Container): boolean {
-  return TOPOLOGY_VARIABLES.some((name) => {
-    const own = (env ?? []).filter((variable) => variable.name === name);
-    return own.length === 0 ? Boolean(envFrom?.length) : own.some(({ value, valueFrom }) => value || valueFrom);
-  });
+/** What a pod gets where it has no variable of that name. */
+export function defaultVariables(operators: readonly Variable[]): readonly Variable[] {
+  const names = new Set(operators.map(({ name }) => name));
+  return [...ENV_DEFAULTS.filter(({ name }) => !names.has(name)), ...operators];
+}
+
+function identityVariables({ uid, gid }: Identity): readonly Variable[] {
+  return [
+    { name: ENV.sandboxUid, value: String(uid) },
+    { name: ENV.sandboxGid, value: String(gid) },
+  ];
+}
+
+/** For the supervisor's audit log. */
+function imageVariables({ image }: Container): readonly Variable[] {
+  return image ? [{ name: ENV.containerImage, value: image }] : [];
 }
 
 /** Whether the variable holds an id that an earlier invocation, or the driver that made the pod, resolved. */
@@ -43,36 +82,50 @@ function isResolvedId({ name, value, valueFrom }: EnvVar): boolean {
   return (name === ENV.sandboxUid || name === ENV.sandboxGid) && !valueFrom && /^[1-9][0-9]{0,9}$/.test(value ?? '');
 }
 
-/** Variables that the webhook adds where the pod has none of that name: the sandbox id from its label, then the operator's defaults. */
-function defaultVariables(plan: Plan, settings: SideloadSettings): readonly Variable[] {
-  const sandboxId = plan.pod.metadata?.labels?.[SANDBOX_ID_LABEL];
-  return sandboxId ? [{ name: ENV.sandboxId, value: sandboxId }, ...settings.env] : settings.env;
-}
-
 function names(variables: Container['env'], name: string): boolean {
   return variables?.some((variable) => variable.name === name) ?? false;
+}
+
+/**
+ * The sandbox id from the pod's label, then the operator's defaults. Those of a gateway stay away from a pod that has a gateway
+ * of its own, or whose annotation chooses files instead of a gateway.
+ */
+function addedDefaults({ pod, container, policy }: Plan, { env }: SideloadSettings): readonly Variable[] {
+  const sandboxId = pod.metadata?.labels?.[SANDBOX_ID_LABEL];
+  const ownGateway = policy.from === 'annotation' || setsVariable(container, ENV.endpoint);
+  const defaults = ownGateway ? env.filter(({ name }) => !GATEWAY_VARIABLES.includes(name)) : env;
+  return sandboxId ? [{ name: ENV.sandboxId, value: sandboxId }, ...defaults] : defaults;
+}
+
+/**
+ * Pinned variables replace what the pod says, in place, so that `$(NAME)` references keep working. On a pod that has a part of
+ * its supervisor, where runAsUser is the supervisor's 0 already, an id that was resolved before stays.
+ */
+export function environmentOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
+  const { container, policy } = plan;
+  const env = container.env ?? [];
+  const pinned = [
+    ...identityVariables(plan.identity),
+    ...settings.pinnedEnv,
+    ...(policy.policy?.variables ?? []),
+    ...imageVariables(container),
+  ];
+  const wantedOf = new Map(pinned.map((variable) => [variable.name, variable]));
+  const present = new Set<string>();
+  const operations: Operation[] = [];
+  env.forEach((variable, index) => {
+    present.add(variable.name ?? '');
+    const wanted = wantedOf.get(variable.name ?? '');
+    if (wanted === undefined || (isHalfThere(plan.existing) && isResolvedId(variable))) return;
+    if (variable.valueFrom || (variable.value ?? '') !== wanted.value)
+      operations.push({ op: 'replace', path: `${path}/env/${index}`, value: wanted });
+  });
+  const added = [...pinned, ...addedDefaults(plan, settings)].filter(({ name }) => !present.has(name));
+  return [...operations, ...append(path, 'env', env, added)];
 }
 
 /** Whether the sandbox container will have a variable, so far as its own `env`, its label and the operator's defaults give it. */
 export function willHaveVariable(name: string, { pod, container }: Plan, settings: SideloadSettings): boolean {
   const fromLabel = name === ENV.sandboxId && Boolean(pod.metadata?.labels?.[SANDBOX_ID_LABEL]);
-  return fromLabel || names(container.env, name) || names(settings.env, name);
-}
-
-/**
- * Pinned variables replace what the pod says, in place, so that `$(NAME)` references keep working; on a pod that is half
- * sideloaded, where runAsUser is the supervisor's 0 already, an id that was resolved before stays.
- */
-export function environmentOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
-  const env = plan.container.env ?? [];
-  const pinned = pinnedVariables(plan.identity);
-  const operations: Operation[] = [];
-  env.forEach((variable, index) => {
-    const wanted = pinned.find(({ name }) => name === variable.name);
-    if (wanted === undefined || (isHalfThere(plan.existing) && isResolvedId(variable))) return;
-    if (variable.valueFrom || (variable.value ?? '') !== wanted.value)
-      operations.push({ op: 'replace', path: `${path}/env/${index}`, value: wanted });
-  });
-  const added = [...pinned, ...defaultVariables(plan, settings)].filter(({ name }) => !names(env, name));
-  return [...operations, ...append(path, 'env', env, added)];
+  return fromLabel || names(container.env, name) || names(settings.env, name) || names(settings.pinnedEnv, name);
 }

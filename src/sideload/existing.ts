@@ -15,6 +15,7 @@ import {
   SUPERVISOR_MOUNT_PATH,
   SUPERVISOR_VOLUME,
 } from './contract.ts';
+import { findMountAt } from './mounts.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
 import { absolutePath, overlap } from './paths.ts';
 import type { Container, PodSpec, Volume } from './pod.ts';
@@ -43,9 +44,20 @@ export function isHalfThere(existing: Existing): boolean {
 /** Volume names by which a half-stripped sideload is known: ours and OpenShell's, and the OpenShift driver's. */
 const SIDELOAD_VOLUMES: readonly string[] = [SUPERVISOR_VOLUME, 'supervisor-bin'];
 
+/** `sh -c "cp SOURCE TARGET"`, as kagenti's driver installs, with or without a chmod of what was copied. */
+const SHELL_COPY = /^\s*cp (\S+) (\S+)(?: && chmod (?:\+x|a\+x|0?755) (\S+))?\s*$/;
+
+/** The words of a copy that a shell does; other words as they are. */
+function copyWords(words: readonly string[]): readonly string[] {
+  const [shell = '', flag, script = '', ...more] = words;
+  if (!['sh', '/bin/sh'].includes(shell) || flag !== '-c' || more.length > 0) return words;
+  const [, source = '', target = '', made = INSTALLED_BINARY] = SHELL_COPY.exec(script) ?? [];
+  return source !== '' && made === INSTALLED_BINARY ? ['cp', source, target] : words;
+}
+
 /** Whether an init container does nothing but copy the binary out of its image into the volume at the mount path. */
 function isInstaller(container: Container, volumeName: string): boolean {
-  const [program = '', ...rest] = wordsOf(container);
+  const [program = '', ...rest] = copyWords(wordsOf(container));
   const [source = '', target = ''] = rest;
   const copiesItself = BINARY_PATHS.includes(program) && isDeepStrictEqual(rest, ['copy-self', INSTALLED_BINARY]);
   const copied =
@@ -70,30 +82,6 @@ function untrusted(where: string, image: string | null | undefined): Refuse {
     'untrusted-supervisor',
     `${where} takes the supervisor from ${quote(image ?? '')}, which is not trusted: use a trusted image, or remove the supervisor and let the webhook add it`,
   );
-}
-
-/** Finds the mount at the supervisor's path; anything else at, above or below that path would hide the supervisor. */
-function findMount(container: Container): number | Refuse {
-  const taken = (what: string, path: string): Refuse =>
-    refuse(
-      'mount-path-taken',
-      `${what} of container ${quote(container.name ?? '')} is at ${quote(path)}; the supervisor's mount needs ${SUPERVISOR_MOUNT_PATH} for itself: move it`,
-    );
-  let found = -1;
-  for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
-    const path = mount.mountPath ?? '';
-    if (!overlap(path, SUPERVISOR_MOUNT_PATH)) continue;
-    const exact = absolutePath(path) === SUPERVISOR_MOUNT_PATH && !mount.subPath && !mount.subPathExpr;
-    if (!exact || found !== -1) return taken(`mount ${quote(mount.name ?? '')}`, path);
-    found = index;
-  }
-  for (const { devicePath } of container.volumeDevices ?? []) {
-    if (devicePath && overlap(devicePath, SUPERVISOR_MOUNT_PATH)) return taken('a volume device', devicePath);
-  }
-  // A kubelet mounts a writable file at this path.
-  const messages = container.terminationMessagePath;
-  if (messages && overlap(messages, SUPERVISOR_MOUNT_PATH)) return taken('terminationMessagePath', messages);
-  return found;
 }
 
 /** The method whose volume this is, or undefined when no method makes such a volume. */
@@ -159,7 +147,7 @@ export function findExisting(
   annotated: Method | undefined,
   settings: SideloadSettings,
 ): Existing | Refuse {
-  const mount = findMount(container);
+  const mount = findMountAt(container, SUPERVISOR_MOUNT_PATH);
   if (typeof mount !== 'number') return mount;
   const mounted = container.volumeMounts?.[mount];
   const volumeName = mounted?.name ?? SUPERVISOR_VOLUME;

@@ -4,6 +4,7 @@ import { METHOD_ANNOTATION, METHODS, type Method } from './contract.ts';
 import type { Existing } from './existing.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
 import type { Pod } from './pod.ts';
+import type { Policy } from './policy-source.ts';
 import type { ClusterFacts, SideloadSettings } from './settings.ts';
 
 /** The method that the pod's annotation names, undefined where it names none, or a refusal where it names no method. */
@@ -48,6 +49,25 @@ export function refuseMethod(
       `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: ${withoutImageVolume(settings, existing)}`,
     );
   }
+  return undefined;
+}
+
+/** Refuses a method, or an API server, by which the files of a policy would not get into the pod. */
+export function refusePolicyMethod(
+  policy: Policy | undefined,
+  method: Method,
+  { imageVolumes, serverVersion }: ClusterFacts,
+): Refuse | undefined {
+  if (policy?.usesSupervisorImage && method !== 'image-volume')
+    return refuse(
+      'method-not-allowed',
+      `sideload method ${method} does not mount the supervisor's image, where the operator has the policy's rules: set annotation ${METHOD_ANNOTATION} to image-volume`,
+    );
+  if (policy?.usesImages && imageVolumes === 'dropped')
+    return refuse(
+      'image-volume-dropped',
+      `API server ${serverVersion} drops image volumes (feature gate ImageVolume is off), and the policy comes from an image: Kubernetes 1.35 is needed, or a policy from a ConfigMap`,
+    );
   return undefined;
 }
 

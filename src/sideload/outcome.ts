@@ -7,6 +7,7 @@ import type { Method } from './contract.ts';
 export const SKIPS = {
   'not-a-pod-creation': 'the request does not create a pod',
   'not-labelled': 'the pod carries no sandbox label',
+  'two-pod-openshell': 'the pod is one of a pair of OpenShell 0.1 or newer, whose supervisor runs in a pod of its own',
   'opted-out': 'the pod says openshell.ai/sandbox: "false"',
   'mirror-pod': 'the pod mirrors a static pod of a kubelet and cannot be changed',
   'already-sideloaded': 'the sandbox container already runs under a trusted supervisor',
@@ -25,6 +26,7 @@ export const REFUSALS = {
   'method-not-allowed': { code: 403, summary: 'the operator does not allow the method' },
   'image-volume-dropped': { code: 403, summary: 'the API server would drop the image volume' },
   'windows-pod': { code: 422, summary: 'the supervisor is a Linux program' },
+  'host-network': { code: 422, summary: 'the supervisor would change the network of the node' },
   'no-containers': { code: 422, summary: 'the pod has no containers' },
   'container-not-found': { code: 422, summary: 'the container annotation names no container of the pod' },
   'args-without-command': { code: 422, summary: 'the container has args, but the program they belong to is not known' },
@@ -36,14 +38,27 @@ export const REFUSALS = {
   'supervisor-volume-shared': { code: 422, summary: 'another container could write into the supervisor volume' },
   'untrusted-supervisor': { code: 403, summary: 'the pod brings a supervisor from an image that is not trusted' },
   'incomplete-sidecar-topology': { code: 422, summary: 'a process-only supervisor without its network sidecar' },
+  'supervisor-options': { code: 422, summary: 'the pod gives the supervisor options, which are the operator’s' },
+  'invalid-policy': { code: 422, summary: 'the policy annotation is not the name of a ConfigMap' },
+  'policy-conflict': { code: 422, summary: 'the pod names a policy and a gateway, and the supervisor takes only one of them' },
+  'policy-not-allowed': { code: 403, summary: 'the policy is enforced here, and the pod or the operator has another' },
+  'policy-bypassed': { code: 403, summary: 'the policy is enforced here, and the pod would get around it' },
+  'no-policy-source': { code: 422, summary: 'the pod has no policy, and the supervisor would exit' },
+  'unreachable-probes': { code: 422, summary: 'a probe would fail forever, since nothing reaches the program’s ports' },
 } as const;
 
 /** What an admitted pod's author should know. */
 export const WARNINGS = {
   'no-command': 'the image ENTRYPOINT does not run',
-  'no-policy-source': 'the supervisor finds no policy',
+  'no-policy-source': 'no policy is seen: the supervisor exits unless the image brings one',
+  'inference-routes': 'a file of the pod replaces the inference routes of the gateway',
+  'sandbox-id-differs': 'OPENSHELL_SANDBOX_ID is not what the label says',
+  'token-in-spec': 'everyone who may read the pod can read its gateway token',
+  'workdir-replaced': 'the program starts in another working directory than the container names',
+  'ports-unreachable': 'nothing reaches the ports of the program',
+  'host-namespaces': 'the container shares process or IPC namespaces with the node',
   'nodes-without-image-volumes': 'not every schedulable Linux node is known to mount image volumes',
-  'read-only-root': 'the supervisor cannot write /etc/passwd and will exit',
+  'read-only-root': 'the supervisor cannot make its network namespace and will exit',
   'hooks-outside': 'exec probes and lifecycle hooks run outside the supervisor',
   'containers-outside': 'other containers run outside the supervisor',
 } as const;

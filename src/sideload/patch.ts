@@ -1,31 +1,36 @@
 /** The operations that put the supervisor into a pod: only what is missing, and no element of the user's is rewritten. */
 
+import { isDeepStrictEqual } from 'node:util';
 import { escapePathComponent, type Operation } from 'fast-json-patch';
-import { type Method, SIDELOADED_ANNOTATION, SUPERVISOR_MOUNT_PATH, supervisorBinary } from './contract.ts';
+import { type Method, SIDELOADED_ANNOTATION, SUPERVISOR_MOUNT_PATH } from './contract.ts';
 import { environmentOperations } from './environment.ts';
 import { installContainer } from './install-container.ts';
+import { commandLine } from './launch.ts';
 import { append, set } from './operations.ts';
 import type { Plan } from './plan.ts';
 import { securityContextOperations } from './security-context.ts';
-import { startsRightBinary } from './selection.ts';
 import type { SideloadSettings } from './settings.ts';
+import { wordsOf } from './supervisor-container.ts';
 
 const ANNOTATION_MEMBER = escapePathComponent(SIDELOADED_ANNOTATION);
 
-/** Builds the JSON Patch for a pod; applying it in order gives the sideloaded pod. */
+/**
+ * Builds the JSON Patch for a pod, but for the annotation that tells people of it; applying it in order gives the sandbox as the
+ * webhook writes it. No operation: the pod is that already.
+ */
 export function patchFor(plan: Plan, settings: SideloadSettings): Operation[] {
-  const { spec, method, existing } = plan;
+  const { spec, method, existing, files } = plan;
   const container = `/spec/containers/${plan.index}`;
-  const volumes = existing.method === undefined ? [{ name: existing.volumeName, ...volumeSource(method, settings) }] : [];
+  const supervisor = existing.method === undefined ? [{ name: existing.volumeName, ...volumeSource(method, settings) }] : [];
+  const missing = files.filter(({ hasVolume }) => !hasVolume).map(({ files: { name, source } }) => ({ name, ...source }));
   const installers = method === 'init-container' && !plan.installed ? [installContainer(plan, settings)] : [];
   return [
-    ...append('/spec', 'volumes', spec.volumes, volumes),
+    ...append('/spec', 'volumes', spec.volumes, [...supervisor, ...missing]),
     ...append('/spec', 'initContainers', spec.initContainers, installers),
     ...mountOperations(plan, container),
     ...commandOperations(plan, container, settings),
     ...environmentOperations(plan, container, settings),
     ...securityContextOperations(plan, container, settings),
-    ...annotationOperations(plan),
   ];
 }
 
@@ -40,13 +45,17 @@ function volumeSource(method: Method, settings: SideloadSettings): Record<string
   }
 }
 
-function mountOperations({ container, existing }: Plan, path: string): Operation[] {
-  if (existing.mount === -1) {
-    return append(path, 'volumeMounts', container.volumeMounts, [
-      { name: existing.volumeName, mountPath: SUPERVISOR_MOUNT_PATH, readOnly: true },
-    ]);
-  }
-  return existing.readOnly ? [] : [set(`${path}/volumeMounts/${existing.mount}`, 'readOnly', true)];
+function mountOperations({ container, existing, files }: Plan, path: string): Operation[] {
+  const mounts = [
+    { name: existing.volumeName, mountPath: SUPERVISOR_MOUNT_PATH, index: existing.mount, readOnly: existing.readOnly },
+    ...files.map(({ files: { name, mountPath }, mount, readOnly }) => ({ name, mountPath, index: mount, readOnly })),
+  ];
+  const writable = mounts.filter(({ index, readOnly }) => index !== -1 && !readOnly);
+  const missing = mounts.filter(({ index }) => index === -1).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true }));
+  return [
+    ...writable.map(({ index }) => set(`${path}/volumeMounts/${index}`, 'readOnly', true)),
+    ...append(path, 'volumeMounts', container.volumeMounts, missing),
+  ];
 }
 
 /**
@@ -56,32 +65,17 @@ function mountOperations({ container, existing }: Plan, path: string): Operation
  */
 function commandOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
   const { container, method, existing } = plan;
-  const binary = supervisorBinary(method, settings.layout);
-  // With the volume, its layout was chosen; without it, the one that is added has the operator's.
-  const isRight = existing.method === undefined ? container.command?.[0] === binary : startsRightBinary(container, method);
-  if (existing.launched) return isRight ? [] : [{ op: 'replace', path: `${path}/command/0`, value: binary }];
-  // A kubelet expands $(NAME) in a command, and nowhere in workingDir.
-  const workdir = (container.workingDir || settings.workdir).replaceAll('$(', '$$$$(');
-  const command = set(path, 'command', [binary, '--workdir', workdir]);
-  const words = withoutSupervisor([...(container.command ?? []), ...(container.args ?? [])], plan);
+  const { command, program } = commandLine(container, existing, method, settings);
+  const args = program.length === 0 ? [] : ['--', ...program];
+  if (existing.launched && isDeepStrictEqual(wordsOf(container), [...command, ...args])) return [];
+  const setCommand = isDeepStrictEqual(container.command, command) ? [] : [set(path, 'command', command)];
   // Args with no command of their own are ours, from before another webhook took the command away: `decide` refuses all others.
-  if (words.length === 0 || !container.command?.length) return [command];
-  return [command, set(path, 'args', ['--', ...words])];
+  if (!container.command?.length || isDeepStrictEqual(container.args ?? [], args)) return setCommand;
+  return [...setCommand, set(path, 'args', args)];
 }
 
-/**
- * What another webhook has wrapped after us: its wrapper starts our supervisor, which starts the program. The supervisor that is
- * put in front starts the wrapper; the one behind it goes, since it could not start inside the sandbox.
- */
-function withoutSupervisor(words: readonly string[], { existing, method }: Plan): readonly string[] {
-  if (existing.method === undefined) return words;
-  const at = words.findIndex(
-    (word, index) => startsRightBinary({ command: [word] }, method) && words[index + 1] === '--workdir' && words[index + 3] === '--',
-  );
-  return at === -1 ? words : words.toSpliced(at, 4);
-}
-
-function annotationOperations({ pod, method }: Plan): Operation[] {
+/** The operations of the annotation that tells people how the supervisor got into the pod. */
+export function annotationOperations({ pod, method }: Plan): Operation[] {
   const annotations = pod.metadata?.annotations;
   if (annotations?.[SIDELOADED_ANNOTATION] === method) return [];
   if (annotations) return [set('/metadata/annotations', ANNOTATION_MEMBER, method)];

@@ -1,7 +1,9 @@
 import type { Method } from './contract.ts';
 import type { Existing } from './existing.ts';
+import type { PlacedFiles } from './files.ts';
 import type { Identity } from './identity.ts';
 import type { Container, Pod, PodSpec } from './pod.ts';
+import type { PolicyChoice } from './policy.ts';
 
 /** How one pod gets under the supervisor: everything that is decided before an operation is built. */
 export interface Plan {
@@ -15,4 +17,6 @@ export interface Plan {
   /** Whether a trusted init container fills the volume already. */
   readonly installed: boolean;
   readonly identity: Identity;
+  readonly policy: PolicyChoice;
+  readonly files: readonly PlacedFiles[];
 }

@@ -3,7 +3,7 @@
  * Source: k8s.io/api/core/v1, types.go.
  */
 
-import { boolean, integer, list, object, type Passing, quantities, string, stringMap } from './shape.ts';
+import { boolean, integer, integerOrString, list, object, type Passing, quantities, string, stringMap } from './shape.ts';
 
 const windowsOptions = object({ hostProcess: boolean });
 
@@ -19,7 +19,12 @@ const securityContext = object({
   capabilities: object({ add: list(string), drop: list(string) }),
 });
 
-const hook = object({ exec: object({}) });
+const hook = object({
+  exec: object({}),
+  httpGet: object({ host: string, port: integerOrString }),
+  tcpSocket: object({ host: string, port: integerOrString }),
+  grpc: object({ port: integer }),
+});
 
 const container = object({
   name: string,
@@ -30,9 +35,10 @@ const container = object({
   restartPolicy: string,
   terminationMessagePath: string,
   env: list(object({ name: string, value: string, valueFrom: object({}) })),
-  envFrom: list(object({})),
+  envFrom: list(object({ prefix: string, configMapRef: object({}), secretRef: object({}) })),
   resources: object({ requests: quantities, limits: quantities }),
   securityContext,
+  ports: list(object({ containerPort: integer })),
   volumeMounts: list(object({ name: string, mountPath: string, readOnly: boolean, subPath: string, subPathExpr: string })),
   volumeDevices: list(object({ devicePath: string })),
   livenessProbe: hook,
@@ -46,6 +52,8 @@ const volume = object({
   image: object({ reference: string }),
   emptyDir: object({}),
   hostPath: object({ path: string }),
+  projected: object({}),
+  secret: object({}),
 });
 
 /** What has to hold of a pod before `decide` may see it. */
@@ -55,6 +63,9 @@ export const podShape = object({
     os: object({ name: string }),
     nodeSelector: stringMap,
     hostUsers: boolean,
+    hostNetwork: boolean,
+    hostPID: boolean,
+    hostIPC: boolean,
     securityContext: object({
       runAsUser: integer,
       runAsGroup: integer,
@@ -72,4 +83,11 @@ export type Pod = Passing<typeof podShape>;
 export type PodSpec = NonNullable<Pod['spec']>;
 export type Container = Passing<typeof container>;
 export type Volume = Passing<typeof volume>;
+export type Hook = Passing<typeof hook>;
 export type EnvVar = NonNullable<Container['env']>[number];
+
+/** A variable with a literal value. */
+export interface Variable {
+  readonly name: string;
+  readonly value: string;
+}

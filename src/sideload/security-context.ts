@@ -10,6 +10,18 @@ const USER_NAMESPACE_CAPABILITIES = ['SETUID', 'SETGID', 'DAC_READ_SEARCH'];
 /** What uid 0 lacks besides when the container drops ALL: signalling, and handing files to, the sandboxed user. */
 const DROPPED_CAPABILITIES = [...USER_NAMESPACE_CAPABILITIES, 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'];
 
+/**
+ * What uid 0 has by default and the supervisor fails without, so that a single drop of it goes. Seen with the supervisor of 0.0.111:
+ *
+ * | missing                      | what the supervisor says                                   |
+ * |------------------------------|------------------------------------------------------------|
+ * | SETPCAP                      | exit 101: wait() should either return Ok or panic          |
+ * | SETUID, SETGID               | Invalid argument (os error 22)                             |
+ * | CHOWN, FOWNER, DAC_OVERRIDE  | EPERM: Operation not permitted                             |
+ * | KILL                         | the program outlives SIGTERM: uid 0 may not signal it      |
+ */
+const DEFAULT_CAPABILITIES = ['SETPCAP', 'SETUID', 'SETGID', 'CHOWN', 'FOWNER', 'DAC_OVERRIDE', 'KILL'];
+
 /** There are 41 capabilities: whoever drops more writes some twice, and gets one operation instead of thousands. */
 const MANY = 64;
 
@@ -40,6 +52,8 @@ function capabilityOperations(plan: Plan, path: string, settings: SideloadSettin
   const context = plan.container.securityContext;
   if (context?.privileged) return [];
   const needed = neededCapabilities(plan, settings);
+  if (needed.length === 0) return [];
+  const kept = [...needed, ...DEFAULT_CAPABILITIES];
   const capabilities = context?.capabilities;
   // `CAP_X` does not count: containerd would look for CAP_CAP_X.
   const added = new Set((capabilities?.add ?? []).map(upper));
@@ -47,11 +61,11 @@ function capabilityOperations(plan: Plan, path: string, settings: SideloadSettin
   if (!capabilities) return missing.length === 0 ? [] : [set(path, 'capabilities', { add: missing })];
   const drop = capabilities.drop ?? [];
   // From the end, so that the indexes of those that follow hold.
-  const undropped = [...drop.keys()].reverse().filter((index) => needed.some((name) => drops(drop[index] ?? '', name)));
+  const undropped = [...drop.keys()].reverse().filter((index) => kept.some((name) => drops(drop[index] ?? '', name)));
   const additions = append(`${path}/capabilities`, 'add', capabilities.add, missing);
   if (undropped.length > MANY) {
-    const kept = drop.filter((name) => !needed.some((capability) => drops(name, capability)));
-    return [...additions, set(`${path}/capabilities`, 'drop', kept)];
+    const left = drop.filter((name) => !kept.some((capability) => drops(name, capability)));
+    return [...additions, set(`${path}/capabilities`, 'drop', left)];
   }
   return [...additions, ...undropped.map((index): Operation => ({ op: 'remove', path: `${path}/capabilities/drop/${index}` }))];
 }

@@ -12,6 +12,7 @@ import {
   SANDBOX_LABEL,
   SUPERVISOR_MOUNT_PATH,
   supervisorBinary,
+  TWO_POD_LABELS,
 } from './contract.ts';
 import { enumerate, quote, type Refuse, refuse, type Skip, skip } from './outcome.ts';
 import { absolutePath } from './paths.ts';
@@ -25,7 +26,10 @@ export function passOver(pod: Pod): Skip | Refuse | undefined {
   if (pod.metadata?.annotations?.[MIRROR_POD_ANNOTATION] !== undefined) return skip('mirror-pod');
   const labels = pod.metadata?.labels ?? {};
   const sandbox = labels[SANDBOX_LABEL];
-  if (sandbox === undefined) return labels[MANAGED_BY_LABEL] === MANAGED_BY_OPENSHELL ? undefined : skip('not-labelled');
+  if (sandbox === undefined) {
+    if (labels[MANAGED_BY_LABEL] !== MANAGED_BY_OPENSHELL) return skip('not-labelled');
+    return TWO_POD_LABELS.some((label) => labels[label] !== undefined) ? skip('two-pod-openshell') : undefined;
+  }
   if (sandbox === 'true') return undefined;
   if (sandbox === 'false') return skip('opted-out');
   return refuse(
@@ -45,6 +49,15 @@ export function refuseWindows(spec: PodSpec): Refuse | undefined {
   return refuse(
     'windows-pod',
     `the pod is for Windows, the OpenShell supervisor runs on Linux only: set label ${SANDBOX_LABEL} to "false" or schedule the pod on Linux`,
+  );
+}
+
+/** The supervisor makes a network namespace beside the one that it is in: in the node's, it would change the node's network. */
+export function refuseHostNetwork({ hostNetwork }: PodSpec): Refuse | undefined {
+  if (!hostNetwork) return undefined;
+  return refuse(
+    'host-network',
+    'the pod has hostNetwork: true, in which the supervisor would change the network of the node: remove hostNetwork',
   );
 }
 

@@ -1,6 +1,8 @@
 /** What the core needs to know besides the pod: the operator's choices and what the cluster can do. */
 
 import type { Layout, Method } from './contract.ts';
+import type { Variable } from './pod.ts';
+import type { Policy, PolicyRules } from './policy-source.ts';
 
 /** The operator's choices; src/config.ts reads them from flags and environment. */
 export interface SideloadSettings {
@@ -17,7 +19,16 @@ export interface SideloadSettings {
   /** `Unconfined`, `RuntimeDefault`, `Localhost/NAME`, or empty: left to the pod. */
   readonly appArmorProfile: string;
   /** Variables added to the sandbox container where it has none of that name. */
-  readonly env: readonly { readonly name: string; readonly value: string }[];
+  readonly env: readonly Variable[];
+  /** Variables that no pod, envFrom or image may choose otherwise, beside the identity and the policy. */
+  readonly pinnedEnv: readonly Variable[];
+  /** Options of the supervisor, each one word, placed after its workdir. */
+  readonly supervisorArgs: readonly string[];
+  /** Key of a Secret, in the pod's namespace, with the credentials of the corporate proxy. */
+  readonly proxyAuthSecret: { readonly name: string; readonly key: string } | undefined;
+  readonly policy: PolicySettings;
+  /** What to do with probes that the network namespace of the program makes fail. */
+  readonly unreachableProbes: 'refuse' | 'warn';
   /** Repositories (no tag, no digest) whose images count as a supervisor. */
   readonly trustedImages: ReadonlySet<string>;
   /** What to do with a container that has neither command nor args. */
@@ -27,6 +38,25 @@ export interface SideloadSettings {
   readonly gid: number;
   /** Working directory of the sandboxed process where the container sets none. */
   readonly workdir: string;
+}
+
+/** Where sandboxes get their policy. */
+export interface PolicySettings {
+  /** The policy of pods that bring none. */
+  readonly operator: Policy | undefined;
+  /** Where the rules of a pod's own policy come from. */
+  readonly rules: PolicyRules;
+  /** Whether every sandbox gets the operator's policy. */
+  readonly enforced: boolean;
+  /** Whether nobody who can change the namespace can change the operator's policy: it comes from images, by digest. */
+  readonly enforceable: boolean;
+  /** What to do with a pod that has no policy from anywhere. */
+  readonly missing: 'refuse' | 'warn';
+}
+
+/** The settings for namespaces that carry `openshell.ai/policy-mode: enforced`. */
+export function enforcing(settings: SideloadSettings): SideloadSettings {
+  return { ...settings, policy: { ...settings.policy, enforced: true } };
 }
 
 /**

@@ -33,6 +33,11 @@ function scalar<T>(name: string, fits: (value: unknown) => boolean): Shape<T> {
 export const string = scalar<string>('a string', (value) => typeof value === 'string');
 export const boolean = scalar<boolean>('a boolean', (value) => typeof value === 'boolean');
 export const integer = scalar<number>('an integer', Number.isInteger);
+/** A port by number or by name (k8s.io/apimachinery, pkg/util/intstr). */
+export const integerOrString = scalar<number | string>(
+  'an integer or a string',
+  (value) => typeof value === 'string' || Number.isInteger(value),
+);
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

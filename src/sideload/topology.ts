@@ -1,6 +1,7 @@
 /** OpenShell's sidecar topology: the agent's supervisor guards processes only, another one guards the network. */
 
 import { isDeepStrictEqual } from 'node:util';
+import { launchOf } from './launch.ts';
 import type { Container, PodSpec } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 import { BINARY_PATHS, isTrusted, runsItsImage, wordsOf } from './supervisor-container.ts';
@@ -11,12 +12,10 @@ const NETWORK_INIT_CONTAINER = 'openshell-network-init';
 
 /**
  * Whether the supervisor of this container leaves the network to a sidecar. Reads what the supervisor's own command line
- * would take as options: everything before `--`. What a kubelet will expand there cannot be read, and counts as such.
+ * would take as options. What a kubelet will expand there cannot be read, and counts as such.
  */
 export function isProcessOnly(container: Container): boolean {
-  const words = wordsOf(container);
-  const end = words.indexOf('--');
-  const options = end === -1 ? words : words.slice(0, end);
+  const { options } = launchOf(container);
   if (options.some((word) => word.includes('$('))) return true;
   const at = options.findIndex((word) => word === '--mode' || word.startsWith('--mode='));
   if (at === -1) return false;

@@ -1,9 +1,17 @@
-import { ENV, METHOD_ANNOTATION } from './contract.ts';
+import { ENV, METHOD_ANNOTATION, POLICY_ANNOTATION, SANDBOX_ID_LABEL } from './contract.ts';
 import { willHaveVariable } from './environment.ts';
-import { enumerate, quote, type Warning } from './outcome.ts';
+import { missingForGateway, setsVariable, valueOf } from './gateway.ts';
+import { enumerate, quote, type RefuseReason, type Warning } from './outcome.ts';
 import type { Plan } from './plan.ts';
 import type { Container, PodSpec } from './pod.ts';
 import type { ClusterFacts, SideloadSettings } from './settings.ts';
+import { unreachablePorts, unreachableProbes } from './unreachable.ts';
+import { replacesWorkdir, workdirWord } from './workdir.ts';
+
+/** A warning, or what the operator has made a refusal of it. */
+export interface Concern extends Warning {
+  readonly refusal?: RefuseReason;
+}
 
 function hookNames({ livenessProbe, readinessProbe, startupProbe, lifecycle }: Container): string[] {
   const names: string[] = [];
@@ -24,52 +32,144 @@ function othersBeside(chosen: Container, { containers, initContainers }: PodSpec
 }
 
 /**
- * What the author of an admitted pod should know. `kubectl` prints it for bare pods; the owner of a Deployment never sees it.
- * A variable may come from envFrom, which an admission webhook cannot look into: then nothing is said.
+ * What the author of an admitted pod should know, and what an operator refuses. `kubectl` prints warnings for bare pods; the
+ * owner of a Deployment never sees them. A variable may come from envFrom, which an admission webhook cannot look into: then
+ * nothing is said.
  */
-export function warningsFor(plan: Plan, settings: SideloadSettings, { nodes }: ClusterFacts): Warning[] {
-  const { spec, container, existing, method } = plan;
-  const warnings: Warning[] = [];
-  const name = (): string => quote(container.name ?? '');
-  const has = (...variables: string[]): boolean =>
-    Boolean(container.envFrom?.length) || variables.every((variable) => willHaveVariable(variable, plan, settings));
-  if (!existing.launched && !container.command?.length && !container.args?.length && !has(ENV.mainProcessSpec)) {
-    warnings.push({
+export function concernsOf(plan: Plan, settings: SideloadSettings, facts: ClusterFacts): Concern[] {
+  return [
+    ...commandConcerns(plan, settings),
+    ...policyConcerns(plan, settings),
+    ...variableConcerns(plan),
+    ...nodeConcerns(plan, facts),
+    ...containerConcerns(plan, settings),
+  ];
+}
+
+function commandConcerns(plan: Plan, settings: SideloadSettings): Concern[] {
+  const { container, existing } = plan;
+  const concerns: Concern[] = [];
+  const mayBeSpecified = Boolean(container.envFrom?.length) || willHaveVariable(ENV.mainProcessSpec, plan, settings);
+  if (!existing.launched && !container.command?.length && !container.args?.length && !mayBeSpecified) {
+    concerns.push({
       code: 'no-command',
-      message: `container ${name()} has no command: the image's ENTRYPOINT does not run, the supervisor starts its default shell; set command or ${ENV.mainProcessSpec}`,
+      message: `container ${quote(container.name ?? '')} has no command: the image's ENTRYPOINT does not run, the supervisor starts its default shell; set command or ${ENV.mainProcessSpec}`,
+      ...(settings.missingCommand === 'refuse' ? { refusal: 'missing-command' } : {}),
     });
   }
-  if (!has(ENV.sandboxId, ENV.endpoint) && !has(ENV.policyRules, ENV.policyData)) {
-    warnings.push({
-      code: 'no-policy-source',
-      message: `container ${name()} has no policy source, the supervisor will exit: set ${ENV.sandboxId} and ${ENV.endpoint}, or ${ENV.policyRules} and ${ENV.policyData}`,
+  if (!existing.launched && replacesWorkdir(container)) {
+    concerns.push({
+      code: 'workdir-replaced',
+      message: `workingDir of container ${quote(container.name ?? '')} is ${quote(container.workingDir ?? '')}, which the supervisor would open for writing: the program starts in ${quote(workdirWord(container, settings))}`,
     });
   }
-  if (method === 'image-volume' && nodes && nodes.mountingImages < nodes.total) {
-    warnings.push({
+  return concerns;
+}
+
+function policyConcerns({ pod, container, policy }: Plan, settings: SideloadSettings): Concern[] {
+  if (policy.from !== 'nothing') return [];
+  const name = quote(container.name ?? '');
+  const refusal = settings.policy.missing === 'refuse' ? ({ refusal: 'no-policy-source' } as const) : {};
+  if (setsVariable(container, ENV.endpoint)) {
+    const missing = missingForGateway(pod, container, settings);
+    return [
+      {
+        code: 'no-policy-source',
+        message: `container ${name} has ${ENV.endpoint} and lacks ${enumerate(missing)}: the supervisor cannot reach its gateway; set them, or annotation ${POLICY_ANNOTATION}`,
+        ...refusal,
+      },
+    ];
+  }
+  const message = `container ${name} has no policy: set annotation ${POLICY_ANNOTATION} to a ConfigMap (the operator: --policy; --missing-policy=warn admits images that bring ${ENV.policyRules} in their ENV)`;
+  return [{ code: 'no-policy-source', message, ...refusal }];
+}
+
+function variableConcerns({ pod, container }: Plan): Concern[] {
+  const concerns: Concern[] = [];
+  const name = (): string => quote(container.name ?? '');
+  if (setsVariable(container, ENV.inferenceRoutes)) {
+    concerns.push({
+      code: 'inference-routes',
+      message: `container ${name()} sets ${ENV.inferenceRoutes}: its file replaces the inference routes of the gateway`,
+    });
+  }
+  const label = pod.metadata?.labels?.[SANDBOX_ID_LABEL];
+  const id = valueOf(container, ENV.sandboxId);
+  if (label && id && id !== label) {
+    concerns.push({
+      code: 'sandbox-id-differs',
+      message: `container ${name()} sets ${ENV.sandboxId} to ${quote(id)}, label ${SANDBOX_ID_LABEL} is ${quote(label)}: the variable counts; make them equal`,
+    });
+  }
+  if (valueOf(container, ENV.sandboxToken)) {
+    concerns.push({
+      code: 'token-in-spec',
+      message: `container ${name()} has a token in ${ENV.sandboxToken}, which everyone who may read the pod can read: mount a Secret and set ${ENV.sandboxTokenFile}`,
+    });
+  }
+  return concerns;
+}
+
+function nodeConcerns({ spec, container, method, policy }: Plan, { nodes }: ClusterFacts): Concern[] {
+  const concerns: Concern[] = [];
+  const mountsImages = method === 'image-volume' || policy.policy?.usesImages;
+  if (mountsImages && nodes && nodes.mountingImages < nodes.total) {
+    concerns.push({
       code: 'nodes-without-image-volumes',
       message: `only ${nodes.mountingImages} of ${nodes.total} schedulable Linux nodes are known to mount image volumes: choose such nodes, or set annotation ${METHOD_ANNOTATION} to init-container`,
     });
   }
+  const shared = (['hostPID', 'hostIPC'] as const).filter((member) => spec[member]);
+  if (shared.length > 0) {
+    concerns.push({
+      code: 'host-namespaces',
+      message: `the pod has ${shared.join(' and ')}: container ${quote(container.name ?? '')} starts with a view of the node's processes or memory; remove them`,
+    });
+  }
+  return concerns;
+}
+
+function shownPorts(ports: readonly number[]): string {
+  return ports.length > 3 ? `${ports.slice(0, 3).join(', ')} and ${ports.length - 3} more` : ports.join(', ');
+}
+
+function containerConcerns({ spec, container }: Plan, settings: SideloadSettings): Concern[] {
+  const concerns: Concern[] = [];
+  const name = (): string => quote(container.name ?? '');
   const hooks = hookNames(container);
   if (hooks.length > 0) {
-    warnings.push({
+    concerns.push({
       code: 'hooks-outside',
       message: `exec in ${enumerate(hooks)} of container ${name()} runs outside the supervisor, as root`,
     });
   }
+  const probes = unreachableProbes(container, spec);
+  if (probes.length > 0) {
+    concerns.push({
+      code: 'ports-unreachable',
+      message: `${enumerate(probes)} of container ${name()} connects to the program, which runs in a network namespace of its own: it always fails; use exec, or remove it`,
+      ...(settings.unreachableProbes === 'refuse' ? { refusal: 'unreachable-probes' } : {}),
+    });
+  }
+  const ports = unreachablePorts(container);
+  if (ports.length > 0) {
+    concerns.push({
+      code: 'ports-unreachable',
+      message: `nothing reaches the ports of container ${name()} (${shownPorts(ports)}): its program runs in a network namespace of its own, so that no Service leads to it`,
+    });
+  }
   if (container.securityContext?.readOnlyRootFilesystem) {
-    warnings.push({
+    concerns.push({
       code: 'read-only-root',
-      message: `container ${name()} has a read-only root file system: the supervisor writes its user to /etc/passwd and /etc/group and will exit; set readOnlyRootFilesystem: false`,
+      message: `container ${name()} has a read-only root file system: the supervisor exits with "mkdir /run/netns failed: Read-only file system"; set readOnlyRootFilesystem: false`,
     });
   }
   const others = othersBeside(container, spec);
   if (others.length > 0) {
-    warnings.push({
+    concerns.push({
       code: 'containers-outside',
       message: `only container ${name()} runs under the supervisor, not ${enumerate(others)}`,
     });
   }
-  return warnings;
+  return concerns;
 }

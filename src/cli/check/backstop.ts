@@ -44,6 +44,8 @@ function denies({ spec }: V1ValidatingAdmissionPolicyBinding): boolean {
 /** Pods that no binding covers. A binding covers an entry's pods when it asks for nothing but what the entry asks for. */
 function uncovered(bindings: readonly V1ValidatingAdmissionPolicyBinding[]): string[] {
   return Object.values(ENTRIES)
+    .filter(({ enforced }) => !enforced)
+    .map(({ pods }) => pods)
     .filter((pods) => !bindings.some(({ spec }) => without(requirementsOf(spec?.matchResources?.objectSelector), pods).length === 0))
     .map((pods) => pods.map(written).join(', '));
 }

@@ -1,20 +1,40 @@
 /** Whether the entries of the webhook configuration let no sandbox pass, compared with manifests/base/webhook.yaml. */
 
 import type { V1MutatingWebhook, V1RuleWithOperations } from '@kubernetes/client-node';
-import { MANAGED_BY_LABEL, MANAGED_BY_OPENSHELL, NAMESPACE_LABEL, SANDBOX_LABEL } from '../../sideload/contract.ts';
+import {
+  MANAGED_BY_LABEL,
+  MANAGED_BY_OPENSHELL,
+  NAMESPACE_LABEL,
+  POLICY_ENFORCED,
+  POLICY_MODE_LABEL,
+  SANDBOX_LABEL,
+  TWO_POD_LABELS,
+} from '../../sideload/contract.ts';
 import { APPLY_AGAIN, type Finding, failed, warning } from './finding.ts';
 import { type Requirement, requirementsOf, without, written } from './selectors.ts';
 
-/** Pods of each entry, by their labels. */
-export const ENTRIES: Readonly<Record<string, readonly Requirement[]>> = {
-  'sandbox.sideload.openshell.ai': [
-    { key: SANDBOX_LABEL, operator: 'Exists', values: [] },
-    { key: SANDBOX_LABEL, operator: 'NotIn', values: ['false'] },
-  ],
-  'managed.sideload.openshell.ai': [
-    { key: MANAGED_BY_LABEL, operator: 'In', values: [MANAGED_BY_OPENSHELL] },
-    { key: SANDBOX_LABEL, operator: 'DoesNotExist', values: [] },
-  ],
+const SANDBOX_PODS: readonly Requirement[] = [
+  { key: SANDBOX_LABEL, operator: 'Exists', values: [] },
+  { key: SANDBOX_LABEL, operator: 'NotIn', values: ['false'] },
+];
+const MANAGED_PODS: readonly Requirement[] = [
+  { key: MANAGED_BY_LABEL, operator: 'In', values: [MANAGED_BY_OPENSHELL] },
+  ...[SANDBOX_LABEL, ...TWO_POD_LABELS].map((key) => ({ key, operator: 'DoesNotExist', values: [] })),
+];
+
+/** What an entry is for. */
+interface Entry {
+  /** The pods, by their labels. */
+  readonly pods: readonly Requirement[];
+  /** Whether it is for namespaces that enforce the operator's policy. */
+  readonly enforced: boolean;
+}
+
+export const ENTRIES: Readonly<Record<string, Entry>> = {
+  'sandbox.sideload.openshell.ai': { pods: SANDBOX_PODS, enforced: false },
+  'managed.sideload.openshell.ai': { pods: MANAGED_PODS, enforced: false },
+  'sandbox-enforced.sideload.openshell.ai': { pods: SANDBOX_PODS, enforced: true },
+  'managed-enforced.sideload.openshell.ai': { pods: MANAGED_PODS, enforced: true },
 };
 
 const OPTED_IN: Requirement = { key: NAMESPACE_LABEL, operator: 'In', values: ['enabled'] };
@@ -29,14 +49,16 @@ export function entriesOf({ webhooks = [] }: { readonly webhooks?: V1MutatingWeb
 
 /** Whatever the entries are, in the order of ENTRIES: one that is missing, and what is wrong with the others. */
 export function judgeEntries(entries: readonly V1MutatingWebhook[]): Finding[] {
-  return Object.entries(ENTRIES).flatMap(([name, pods]) => {
+  return Object.entries(ENTRIES).flatMap(([name, expected]) => {
     const entry = entries.find((candidate) => candidate.name === name);
-    if (entry) return judgeEntry(entry, pods).map((finding) => ({ ...finding, detail: `entry ${name}: ${finding.detail}` }));
-    return [failed(`entry ${name} is missing: pods with ${pods.map(written).join(', ')} start without their supervisor`, APPLY_AGAIN)];
+    if (entry) return judgeEntry(entry, expected).map((finding) => ({ ...finding, detail: `entry ${name}: ${finding.detail}` }));
+    const where = expected.enforced ? `, in namespaces with ${POLICY_MODE_LABEL}=${POLICY_ENFORCED},` : '';
+    const pods = expected.pods.map(written).join(', ');
+    return [failed(`entry ${name} is missing: pods with ${pods}${where} start without their supervisor`, APPLY_AGAIN)];
   });
 }
 
-function judgeEntry(entry: V1MutatingWebhook, pods: readonly Requirement[]): Finding[] {
+function judgeEntry(entry: V1MutatingWebhook, { pods, enforced }: Entry): Finding[] {
   const findings: Finding[] = [];
   const cross = (detail: string): void => void findings.push(failed(detail, APPLY_AGAIN));
   const warn = (detail: string): void => void findings.push(warning(detail, APPLY_AGAIN));
@@ -54,6 +76,13 @@ function judgeEntry(entry: V1MutatingWebhook, pods: readonly Requirement[]): Fin
   if (entry.reinvocationPolicy !== 'IfNeeded')
     cross('reinvocationPolicy is Never: what a later webhook takes out of a sandbox is not put back');
 
+  const mode: Requirement = { key: POLICY_MODE_LABEL, operator: enforced ? 'In' : 'NotIn', values: [POLICY_ENFORCED] };
+  const path = enforced ? '/mutate/enforced' : '/mutate';
+  if (without([mode], requirementsOf(entry.namespaceSelector)).length > 0)
+    warn(`namespaceSelector does not ask for ${written(mode)}: namespaces of the other policy mode reach it too`);
+  const { service, url } = entry.clientConfig;
+  if ((service ? service.path : new URL(url ?? 'https://none/').pathname) !== path)
+    cross(`it does not call ${path}: sandboxes get the policy of another kind of namespace`);
   if (without([OPTED_IN], requirementsOf(entry.namespaceSelector)).length > 0)
     warn(`namespaceSelector does not ask for ${written(OPTED_IN)}: pods of namespaces that did not opt in reach the webhook`);
   if (entry.sideEffects !== 'None') warn(`sideEffects is ${entry.sideEffects}: the webhook has none`);

@@ -41,7 +41,7 @@ async function configurationThere({ configuration }: Context): Promise<Finding> 
 }
 
 async function entries({ configuration }: Context): Promise<readonly Finding[]> {
-  return problemsOr(judgeEntries(entriesOf(await configuration())), 'both let no sandbox pass, and fail closed');
+  return problemsOr(judgeEntries(entriesOf(await configuration())), 'they let no sandbox pass, and fail closed');
 }
 
 async function endpoints({ cluster: { k8s, config }, configuration }: Context): Promise<readonly Finding[]> {
