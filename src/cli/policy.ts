@@ -1,6 +1,5 @@
 /** `openshell-sideload policy`: checks the policy of a sandbox, and makes the ConfigMap that holds it. No cluster is asked. */
 
-import { isUtf8 } from 'node:buffer';
 import { ConfigError } from '../config.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint } from './diff.ts';
@@ -17,6 +16,8 @@ const NO_RULES = `no rules: give ${RULES_KEY} with --rules, or the operator's --
 function findingsOf({ kind, text }: PolicyText): Finding[] {
   return kind === 'data' ? checkPolicyData(text) : checkPolicyRules(text);
 }
+
+const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
 
 interface Checked {
   /** A line for each finding, and one for each text. */
@@ -35,7 +36,7 @@ function checkTexts(texts: readonly PolicyText[], output: NodeJS.WriteStream): C
       report += `${file}:${policyText.lineInFile(line)}: ${word}: ${message}\n`;
     }
     const count = (wanted: Finding['level']): number => findings.filter(({ level }) => level === wanted).length;
-    report += `${policyText.source}: ${count('error')} errors, ${count('warning')} warnings\n`;
+    report += `${policyText.source}: ${counted(count('error'), 'error')}, ${counted(count('warning'), 'warning')}\n`;
     errors += count('error');
     warnings += count('warning');
   }
@@ -99,8 +100,7 @@ function runConfigMap({ flags, positionals }: CommandLine): number {
   const data: PolicyText = { kind: 'data', source: display(file), text: readText(file), lineInFile: (line) => line };
   const rules = rulesFile === undefined ? undefined : rulesText(rulesFile);
   for (const { source, text } of [data, ...(rules ? [rules] : [])])
-    if (text.includes('\ufffd') || !isUtf8(Buffer.from(text)))
-      throw new ConfigError([`${source}: the file is not UTF-8; a ConfigMap keeps text in UTF-8 only`]);
+    if (text.includes('\ufffd')) throw new ConfigError([`${source}: the file is not UTF-8; a ConfigMap keeps text in UTF-8 only`]);
 
   const { report, errors } = checkTexts(rules ? [data, rules] : [data], process.stderr);
   process.stderr.write(rules ? report : `${report}${NO_RULES}\n`);
@@ -108,7 +108,7 @@ function runConfigMap({ flags, positionals }: CommandLine): number {
   const fullName = flags.has('hash') ? hashedName(name, files) : name;
   const size = sizeOf(files);
   const failures = [
-    ...(errors > 0 ? [`${errors} errors: the supervisor would not start, so nothing is printed`] : []),
+    ...(errors > 0 ? [`${counted(errors, 'error')}: the supervisor would not start, so nothing is printed`] : []),
     ...(size > MOST_BYTES
       ? [`${DATA_KEY} and ${RULES_KEY} have ${size} bytes: a ConfigMap holds ${MOST_BYTES} (1 MiB); shorten them`]
       : []),

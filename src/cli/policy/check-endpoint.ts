@@ -6,7 +6,7 @@
  */
 
 import { checkRequestRules } from './check-request-rules.ts';
-import { type Findings, isMap, type Members, type Path } from './findings.ts';
+import { type Findings, isEmptyList, isMap, type Members, type Path } from './findings.ts';
 
 const PROTOCOLS = ['rest', 'websocket', 'graphql', 'sql', 'json-rpc', 'mcp'];
 const PRESETS = ['read-only', 'read-write', 'full'];
@@ -40,7 +40,7 @@ const MEMBERS = [
 /** Finds what is wrong with an endpoint. @param value what YAML holds there, of any type */
 export function checkEndpoint(path: Path, value: unknown, findings: Findings): void {
   if (!isMap(value)) {
-    findings.error(path, value, 'expected a map with host and port');
+    findings[isEmptyList(value) ? 'warning' : 'error'](path, value, 'expected a map with host and port');
     return;
   }
   findings.unknownMembers(path, value, MEMBERS);
@@ -95,10 +95,7 @@ const isPort = (value: unknown): boolean => Number.isInteger(value) && (value as
 
 function checkPorts(path: Path, { port, ports }: Members, findings: Findings): void {
   const has = { port: typeof port === 'number' && port > 0, ports: Array.isArray(ports) && ports.length > 0 };
-  if (has.port && has.ports) {
-    findings.error([...path, 'ports'], ports, 'port is there too; keep one of them');
-    return;
-  }
+  if (has.port && has.ports) findings.warning([...path, 'port'], port, 'ports is there too, and only that counts; keep one of them');
   if (has.ports) {
     (ports as unknown[]).forEach((value, index) => {
       if (!isPort(value))

@@ -3,6 +3,8 @@
 import { type Findings, isMap, type Members, type Path } from './findings.ts';
 
 const MEMBERS = ['name', 'middleware', 'order', 'config', 'on_error', 'endpoints'];
+/** crates/openshell-supervisor-middleware-builtins/src/regex.rs */
+const BUILT_IN = 'openshell/regex';
 const MOST_MIDDLEWARES = 10;
 const MOST_PATTERNS = 32;
 
@@ -36,13 +38,16 @@ function checkMiddleware(path: Path, value: Members, findings: Findings): void {
   for (const key of Object.keys(value))
     if (!MEMBERS.includes(key))
       findings.error([...path, key], undefined, `the supervisor does not know it; known here: ${MEMBERS.join(', ')}`);
-  const { middleware, order, on_error: onError, config, endpoints } = value;
-  if (typeof middleware !== 'string' || middleware === '')
-    findings.error([...path, 'middleware'], middleware, 'expected the name of an implementation of the supervisor');
+  const { middleware, name, order, on_error: onError, config, endpoints } = value;
+  if (middleware !== BUILT_IN)
+    findings.error([...path, 'middleware'], middleware, `expected ${BUILT_IN}, the only one that the supervisor has without a gateway`);
+  if (name !== undefined && typeof name !== 'string') findings.error([...path, 'name'], name, 'expected text; write it in quotes');
   if (order !== undefined && !Number.isInteger(order)) findings.error([...path, 'order'], order, 'expected a whole number');
   if (onError !== undefined && !['', 'fail_closed', 'fail_open'].includes(onError as string))
     findings.error([...path, 'on_error'], onError, 'expected fail_closed or fail_open');
-  if (config !== undefined && !isMap(config)) findings.error([...path, 'config'], config, 'expected a map');
+  const isConfig =
+    config === undefined || (isMap(config) && Object.entries(config).every(([key, mode]) => key === 'mode' && mode === 'redact'));
+  if (!isConfig) findings.error([...path, 'config'], config, 'expected a map with mode: redact and nothing else; or remove it');
   if (!isMap(endpoints)) {
     findings.error([...path, 'endpoints'], endpoints, 'expected a map with include: a list of hosts');
     return;

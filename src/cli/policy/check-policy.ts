@@ -9,7 +9,7 @@
 import { type Document, isMap as isMapNode, isScalar, isSeq, LineCounter, type Node, parseAllDocuments, visit } from 'yaml';
 import { checkEndpoint } from './check-endpoint.ts';
 import { checkMiddlewares } from './check-middlewares.ts';
-import { type Finding, Findings, isMap, type Members, type Path } from './findings.ts';
+import { type Finding, Findings, isEmptyList, isMap, type Members, type Path } from './findings.ts';
 
 const SECTIONS = ['version', 'filesystem_policy', 'landlock', 'process', 'network_policies', 'network_middlewares'];
 
@@ -210,7 +210,7 @@ function checkNetwork(value: unknown, findings: Findings): void {
 
 function checkNetworkPolicy(path: Path, value: unknown, findings: Findings): void {
   if (!isMap(value)) {
-    findings.error(path, value, 'expected a map with endpoints and binaries');
+    findings[isEmptyList(value) ? 'warning' : 'error'](path, value, 'expected a map with endpoints and binaries');
     return;
   }
   findings.unknownMembers(path, value, ['name', 'endpoints', 'binaries']);
@@ -220,7 +220,9 @@ function checkNetworkPolicy(path: Path, value: unknown, findings: Findings): voi
     findings.error([...path, 'endpoints'], endpoints, 'expected a list of endpoints');
   else if (endpoints === undefined || endpoints.length === 0)
     findings.warning([...path, 'endpoints'], undefined, 'missing: the policy allows nothing. List host and port');
-  else endpoints.forEach((endpoint: unknown, index) => checkEndpoint([...path, 'endpoints', index], endpoint, findings));
+  else {
+    for (const [index, endpoint] of endpoints.entries()) checkEndpoint([...path, 'endpoints', index], endpoint, findings);
+  }
   checkBinaries([...path, 'binaries'], value, findings);
 }
 

@@ -17,6 +17,9 @@ export type Members = Readonly<Record<string, unknown>>;
 /** Whether a value of YAML is a map. */
 export const isMap = (value: unknown): value is Members => typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** The supervisor reads an empty list as a map without members. */
+export const isEmptyList = (value: unknown): boolean => Array.isArray(value) && value.length === 0;
+
 const LONGEST_VALUE = 80;
 
 /** A value for a message, cut where it is long. */
