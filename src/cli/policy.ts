@@ -134,7 +134,7 @@ async function run(line: CommandLine): Promise<number> {
 }
 
 export const policy: Command = {
-  usage: 'policy (check FILE… [--strict] | configmap NAME -f FILE [--hash] [-n NAMESPACE] [-o yaml|json]) [--rules FILE]',
+  usage: 'policy (check FILE… | configmap NAME -f FILE) [--rules FILE] [OPTIONS]',
   description:
     'check reads the policy of a sandbox as a supervisor of OpenShell 0.0.x does: data (YAML), rules (Rego, as far as that is possible without an engine), or ConfigMaps that hold them. It ends with 1 if the supervisor would not start. configmap checks the same and prints a ConfigMap with the keys policy.yaml and policy.rego. No cluster is asked.',
   options: {
