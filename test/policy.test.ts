@@ -42,6 +42,15 @@ const AT = 'network_policies.api.endpoints[0]';
 const rest = (text: string): string => endpoint(`{host: a.example, port: 443, protocol: rest, enforcement: enforce, ${text}}`);
 const FILES = 'filesystem_policy';
 
+describe('docs/policy.md', () => {
+  it('shows data against which there is nothing to say', () => {
+    const document = readFileSync(new URL('../docs/policy.md', import.meta.url), 'utf8');
+    const [, data = ''] = /```yaml\n(filesystem_policy:.*?)```/s.exec(document) ?? [];
+    expect(data).toContain('network_policies:');
+    expect(checkPolicyData(data)).toEqual([]);
+  });
+});
+
 describe('policy data', () => {
   it.each([
     ['the example', DATA],
