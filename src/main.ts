@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inject: async () => (await import('./cli/inject.ts')).inject,
   check: async () => (await import('./cli/check.ts')).check,
   explain: async () => (await import('./cli/explain.ts')).explain,
+  policy: async () => (await import('./cli/policy.ts')).policy,
 };
 
 async function main(args: readonly string[]): Promise<number> {

@@ -44,7 +44,12 @@ function filesOf(path: string): string[] {
   return names.sort().map((name) => join(path, name));
 }
 
-function readText(file: string): string {
+/**
+ * Reads a file, or standard input for `-`.
+ *
+ * @throws ConfigError that names the file
+ */
+export function readText(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8');
   } catch (error) {
