@@ -16,7 +16,7 @@ import { agent, sandbox } from '../pods.ts';
 import { method } from '../refusals.ts';
 import { find, objectsOf } from './chart.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
-import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
+import { freePorts, type Process, start, WAIT_FLAG, waitFor } from './cluster/process.ts';
 import { DEFAULT_CONSTRAINTS, findSccAdmission } from './cluster/scc.ts';
 import { startWebhook } from './webhook.ts';
 
@@ -83,7 +83,7 @@ beforeAll(async () => {
   const { program, schema } = findSccAdmission();
   cluster = await startControlPlane(join(dir, 'cluster'));
   await cluster.run(['create', '-f', join(schema, '0000_03_config-operator_01_securitycontextconstraints.crd.yaml')]);
-  await cluster.run(['wait', '--for=condition=Established', 'crd', 'securitycontextconstraints.security.openshift.io']);
+  await cluster.run(['wait', '--for=condition=Established', 'crd', 'securitycontextconstraints.security.openshift.io', WAIT_FLAG]);
   await cluster.run(['create', '-f', DEFAULT_CONSTRAINTS]);
   await cluster.run(['apply', '--validate=strict', '-k', join(MANIFESTS, 'overlays/openshift')]);
   await cluster.run(['create', 'namespace', 'agents']);
