@@ -1,5 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { include: ['test/*.test.ts'], pool: 'threads', testTimeout: 30_000 },
+  test: {
+    include: ['test/*.test.ts'],
+    pool: 'threads',
+    // For what hangs: no test is about time.
+    testTimeout: 3 * 60_000,
+    hookTimeout: 3 * 60_000,
+  },
 });

@@ -22,6 +22,13 @@ import { INJECTIONS, REFUSALS, SKIPS, WARNINGS } from '../src/sideload/outcome.t
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 const readme = read('README.md');
+const MARKDOWN = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  'charts/openshell-sideload/README.md',
+  ...readdirSync(new URL('../docs', import.meta.url)).map((name) => `docs/${name}`),
+].filter((path) => path.endsWith('.md'));
 
 describe('the README', () => {
   it.each(Object.entries({ ...SKIPS, ...INJECTIONS, ...WARNINGS }))('has a row for %s', (code, summary) => {
@@ -69,6 +76,16 @@ describe('the README', () => {
   });
 });
 
+describe('tables', () => {
+  it.each(MARKDOWN)('of %s are in one piece', (path) => {
+    const lines = read(path).split('\n');
+    const isRow = (line = ''): boolean => line.startsWith('|');
+    // A table begins with its head and a rule.
+    const cut = lines.filter((line, at) => isRow(line) && !isRow(lines[at - 1]) && !/^\|[-:| ]+\|$/.test(lines[at + 1] ?? ''));
+    expect(cut).toEqual([]);
+  });
+});
+
 describe('docs/troubleshooting.md', () => {
   const troubleshooting = read('docs/troubleshooting.md');
   it.each(Object.keys({ ...SKIPS, ...INJECTIONS, ...REFUSALS }))('has an entry for %s', (code) => {
@@ -96,24 +113,13 @@ describe('the backstop', () => {
 });
 
 describe('commands of the documents', () => {
-  const files = [
-    'README.md',
-    'charts/openshell-sideload/README.md',
-    ...readdirSync(new URL('../docs', import.meta.url)).map((name) => `docs/${name}`),
-  ];
-  it.each(files.filter((path) => path.endsWith('.md')))('of %s are run by a test, or marked as not run', (path) => {
+  it.each(MARKDOWN)('of %s are run by a test, or marked as not run', (path) => {
     for (const [block, above = ''] of read(path).matchAll(/(?:^(.*)\n\n)?^```sh\n/gm))
       expect(above, `${path}: the line above ${block}`).toMatch(/^\*.*(run by `|not run by our tests).*\*$/i);
   });
 });
 
 describe('links between the documents', () => {
-  const files = [
-    'README.md',
-    'CONTRIBUTING.md',
-    'CHANGELOG.md',
-    ...readdirSync(new URL('../docs', import.meta.url)).map((name) => `docs/${name}`),
-  ];
   const anchorsOf = (path: string): string[] =>
     [...read(path).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
       heading
@@ -122,7 +128,7 @@ describe('links between the documents', () => {
         .replaceAll(' ', '-'),
     );
 
-  it.each(files.filter((path) => path.endsWith('.md')))('of %s lead somewhere', (path) => {
+  it.each(MARKDOWN)('of %s lead somewhere', (path) => {
     const here = new URL(`../${path}`, import.meta.url);
     for (const [, target = ''] of read(path).matchAll(/\]\(([^)]+)\)/g)) {
       if (/^https?:/.test(target)) continue;

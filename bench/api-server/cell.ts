@@ -58,7 +58,7 @@ async function register(bench: Bench, setup: Setup): Promise<void> {
     const { status, body } = await admin.send('POST', CONFIGURATIONS, JSON.stringify(configuration));
     if (status !== 201) throw new Error(`the webhook configuration of ${setup}: ${body}`);
   }
-  await waitFor(`an API server that goes by the webhook configuration of ${setup}`, 20, async () => {
+  await waitFor(`an API server that goes by the webhook configuration of ${setup}`, async () => {
     const before = await callsOf(bench);
     const answer = await createPod(bench, '?dryRun=All');
     const { count } = difference(await callsOf(bench), before);

@@ -65,7 +65,7 @@ export async function startReplica({ dir, command, millicores, port }: Launch, w
       () => false,
     );
   try {
-    await waitFor('a ready replica', 60, isReady, [webhook]);
+    await waitFor('a ready replica', isReady, [webhook]);
     const startSeconds = (performance.now() - begin) / 1000;
     if (warmUp) {
       await warmUp();

@@ -68,7 +68,7 @@ export async function startApiServer(dir: string, port: number): Promise<ApiServ
   return {
     // It gives up on a review by itself, and then there is no pod: one that is created is never late.
     create: (count, atOnce) => runBurst(Array(count).fill(''), atOnce, send, Number.POSITIVE_INFINITY),
-    callsWebhook: () => waitFor('an API server that calls the webhook', 30, isInForce),
+    callsWebhook: () => waitFor('an API server that calls the webhook', isInForce),
     stop: async () => {
       admin.close();
       await cluster.stop();

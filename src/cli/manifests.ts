@@ -70,24 +70,20 @@ export function parseManifests(file: string, text: string): Manifest[] {
   return /^\s*[{[]/.test(text) ? [parseJson(file, text)] : parseYaml(file, text);
 }
 
-/** ECMAScript's "JSON.parse source text access", which Node.js has since 22 and the compiler does not know yet. */
-type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+/** ECMAScript's "JSON.parse source text access", which the compiler does not know yet. */
+type Reviver = (key: string, value: unknown, context: { readonly source?: string }) => unknown;
 const parseJsonExactly = JSON.parse as (text: string, reviver: Reviver) => unknown;
-const { rawJSON } = JSON as unknown as { readonly rawJSON?: (text: string) => unknown };
+const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
 
 /** An integer that a JavaScript number cannot hold stays as it was written. */
-const exact: Reviver = (key, value, context) => {
-  if (!Number.isInteger(value) || Number.isSafeInteger(value)) return value;
-  if (rawJSON === undefined || context?.source === undefined)
-    throw new Error(`${JSON.stringify(key)} is an integer beyond 2^53, which takes Node.js 22: write it as YAML`);
-  return rawJSON(context.source);
-};
+const exact: Reviver = (_key, value, { source }) =>
+  source === undefined || !Number.isInteger(value) || Number.isSafeInteger(value) ? value : rawJSON(source);
 
 /** Reads a text of YAML or JSON into what JSON.stringify writes without losing a digit. */
 export function readExactly(text: string, isJson: boolean): unknown {
   if (isJson) return parseJsonExactly(text, exact);
   const json = JSON.stringify(parse(text, { version: '1.1', intAsBigInt: true }), (_key, value) =>
-    typeof value === 'bigint' ? (rawJSON?.(String(value)) ?? Number(value)) : value,
+    typeof value === 'bigint' ? rawJSON(String(value)) : value,
   );
   return parseJsonExactly(json, exact);
 }

@@ -18,7 +18,7 @@ import { ANY_METHOD, method, REFUSED_PODS } from '../refusals.ts';
 import { isSideloaded as hasSupervisor } from '../sideloaded.ts';
 import { type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
-import { readLog, startWebhook, writeOverlay } from './webhook.ts';
+import { readAdmissions, startWebhook, writeOverlay } from './webhook.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-e2e-'));
 const COMMUNITY = ['--supervisor-image-layout=community', '--supervisor-image=ghcr.io/nvidia/openshell-community/supervisor:1'];
@@ -56,7 +56,7 @@ async function stored(pod: Pod, options?: { namespace?: string; dryRun?: boolean
 
 const containerOf = (pod: Pod, name = 'agent'): Container => pod.spec?.containers?.find((container) => container.name === name) ?? {};
 const isSideloaded = (pod: Pod): boolean => hasSupervisor(pod, flagsInUse);
-const logLines = (): Promise<Record<string, unknown>[]> => readLog(dir);
+const admissions = (): Promise<Record<string, unknown>[]> => readAdmissions(dir);
 
 beforeAll(async () => {
   cluster = await startControlPlane(join(dir, 'cluster'));
@@ -72,7 +72,7 @@ beforeAll(async () => {
   // kube-system by mistake.
   await kubectl(['label', 'namespace', 'agents', 'kube-system', 'openshell.ai/sideload=enabled']);
   await kubectl(['apply', '--validate=strict', '-k', writeOverlay(dir, ports.port)]);
-  await waitFor('the API server calls the webhook', 30, async () => isSideloaded(await stored(sandbox(), { dryRun: true })), [webhook]);
+  await waitFor('the API server calls the webhook', async () => isSideloaded(await stored(sandbox(), { dryRun: true })), [webhook]);
 });
 
 afterAll(async () => {
@@ -187,13 +187,13 @@ describe('a labelled pod in an opted-in namespace', () => {
       JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata, spec: spec.template.spec }),
     );
     expect(isSideloaded(JSON.parse(created))).toBe(true);
-    expect((await logLines()).at(-1)).toMatchObject({ generateName: 'agent-5d8f-', reason: 'injected', dryRun: false });
+    expect((await admissions()).at(-1)).toMatchObject({ generateName: 'agent-5d8f-', reason: 'injected', dryRun: false });
   });
 
   it('is answered in a dry run and not stored', async () => {
     const pod = await stored(sandbox(), { dryRun: true });
     expect(isSideloaded(pod)).toBe(true);
-    expect((await logLines()).at(-1)).toMatchObject({ name: pod.metadata?.name, dryRun: true });
+    expect((await admissions()).at(-1)).toMatchObject({ name: pod.metadata?.name, dryRun: true });
     expect((await cluster.kubectl(['get', 'pod', '-n', 'agents', pod.metadata?.name ?? ''])).stderr).toContain('NotFound');
   });
 
@@ -230,13 +230,13 @@ describe('a pod that is no business of the webhook', () => {
     },
     { why: 'without labels of ours', pod: unlabelled, options: {} },
   ])('$why is stored untouched, and the webhook is not called', async ({ pod, options }) => {
-    const before = (await logLines()).length;
+    const before = (await admissions()).length;
     const result = await stored(pod, options);
     expect(result.metadata?.annotations).toBeUndefined();
     expect(result.spec?.initContainers).toBeUndefined();
     expect(containerOf(result).command).toEqual(['agent']);
     expect(containerOf(result).securityContext).toBeUndefined();
-    expect((await logLines()).length).toBe(before);
+    expect((await admissions()).length).toBe(before);
   });
 });
 
@@ -251,7 +251,7 @@ describe('a refusal, as kubectl prints it', () => {
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain('admission webhook "sandbox.sideload.openshell.ai" denied the request: ');
     expect(stderr).toContain(says);
-    expect((await logLines()).at(-1)).toMatchObject({ outcome: 'refuse', reason });
+    expect((await admissions()).at(-1)).toMatchObject({ outcome: 'refuse', reason });
   });
 });
 
@@ -319,7 +319,6 @@ describe('another webhook that adds a container', () => {
     const labels = { mesh: 'yes' };
     await waitFor(
       'the other webhook is called',
-      30,
       async () => (await stored(sandbox({ labels }), { dryRun: true })).spec?.containers?.length === 2,
       [webhook],
     );
@@ -341,7 +340,7 @@ describe('another webhook that adds a container', () => {
     expect(containerOf(pod, 'mesh').command).toBeUndefined();
     expect(containerOf(pod, 'mesh').securityContext).toBeUndefined();
     expect(pod.spec?.volumes?.filter((volume) => volume.name === 'openshell-supervisor-bin')).toHaveLength(1);
-    expect((await logLines()).filter(({ name }) => name === pod.metadata?.name).map(({ reason }) => reason)).toEqual([
+    expect((await admissions()).filter(({ name }) => name === pod.metadata?.name).map(({ reason }) => reason)).toEqual([
       'injected',
       'already-sideloaded',
     ]);

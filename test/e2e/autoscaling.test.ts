@@ -44,7 +44,6 @@ const replicas = async (): Promise<number> => (await read('deployment')).spec.re
 const isLeftAt = (count: number): Promise<void> =>
   waitFor(
     `an autoscaler that leaves ${count} replicas`,
-    30,
     async () => (await read('horizontalpodautoscaler')).status.currentReplicas === count && (await replicas()) === count,
     [controllers],
   );
@@ -74,7 +73,7 @@ describe('without metrics', () => {
         ({ type, status, reason }: Record<string, string>) =>
           type === 'ScalingActive' && status === 'False' && reason === 'FailedGetResourceMetric',
       );
-    await waitFor('a condition about the metrics', 30, isTold, [controllers]);
+    await waitFor('a condition about the metrics', isTold, [controllers]);
   });
 
   it('leaves more replicas as they are, also when the manifests are applied again', async () => {

@@ -52,7 +52,7 @@ beforeAll(async () => {
     const { status, body } = await create('probe', '?dryRun=All');
     return status === 201 && isSideloaded(JSON.parse(body));
   };
-  await waitFor('the API server calls the webhook', 30, isInForce, [webhook]);
+  await waitFor('the API server calls the webhook', isInForce, [webhook]);
 });
 
 afterAll(async () => {

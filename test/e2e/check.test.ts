@@ -64,7 +64,7 @@ function check(...args: string[]): { code: number | null; named: (name: string) 
 /** Checks until something is seen: API servers learn of changes by watch. */
 async function seen(name: string, detail: string, ...args: string[]): Promise<Result> {
   let found: Result | undefined;
-  await waitFor(`${name}: ${detail}`, 20, () => {
+  await waitFor(`${name}: ${detail}`, () => {
     found = check(...args)
       .named(name)
       .find((result) => result.detail.includes(detail));
@@ -87,7 +87,7 @@ async function repair(): Promise<void> {
   await kubectl('delete', 'mutatingwebhookconfiguration', 'openshell-sideload', '--ignore-not-found');
   await kubectl('delete', 'deployment', 'openshell-sideload', ...SYSTEM, '--ignore-not-found');
   await kubectl('apply', '-k', overlay);
-  await waitFor('sandboxes are stored under their supervisor', 20, () => {
+  await waitFor('sandboxes are stored under their supervisor', () => {
     const { named } = check();
     return [SANDBOX, MANAGED].every((name) => named(name)[0]?.status === 'ok');
   });

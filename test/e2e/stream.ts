@@ -3,6 +3,7 @@ import { Agent, request } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pod } from '../../src/sideload/pod.ts';
 import type { ControlPlane } from './cluster/control-plane.ts';
+import { waitFor } from './cluster/process.ts';
 
 /** A creation that did not end with a stored, or storable, pod. */
 interface Failure {
@@ -21,6 +22,8 @@ export interface StreamResult {
 
 /** A steady stream of pod creations. */
 export interface Stream {
+  /** Waits until so many more in a row have succeeded. */
+  readonly succeeds: (count: number) => Promise<void>;
   /** What has happened since the last call. */
   readonly take: () => StreamResult;
   /** Stops it, waits for what is under way, and tells what has happened since the last take. */
@@ -29,7 +32,10 @@ export interface Stream {
 
 /** Pods for good, besides the dry runs: one in so many. */
 const REAL_EVERY = 40;
-const TIMEOUT_MS = 15_000;
+/** Longer than any webhook may take: only a fault reaches it. */
+const TIMEOUT_MS = 60_000;
+/** kube-apiserver after its start, while it does not know yet which webhooks there are. */
+const STARTING = 'not yet ready to handle request';
 
 /**
  * Creates pods one after the other at a rate, most of them in a server-side dry run, as one client over kept-alive
@@ -48,13 +54,16 @@ export function startStream(
   const { clusters, users } = JSON.parse(readFileSync(kubeconfig, 'utf8'));
   const collection = new URL(`/api/v1/namespaces/${namespace}/pods`, clusters[0].cluster.server);
   const agent = new Agent({ keepAlive: true, rejectUnauthorized: false });
-  let [created, dryRuns, serial, stopped] = [0, 0, 0, false];
+  let [created, dryRuns, serial, inARow, stopped] = [0, 0, 0, 0, false];
   let failures: Failure[] = [];
   const pending = new Set<Promise<void>>();
 
   const create = (dryRun: boolean): Promise<void> => {
     const sent = Date.now();
-    const fail = (message: string, unreachable: boolean): void => void failures.push({ sent, message, unreachable });
+    const fail = (message: string, unreachable: boolean): void => {
+      inARow = 0;
+      failures.push({ sent, message, unreachable });
+    };
     const metadata = { ...pod.metadata, name: undefined, generateName: 'stream-' };
     return new Promise((resolve) => {
       const call = request(
@@ -73,12 +82,14 @@ export function startStream(
           answer.on('end', () => {
             try {
               const result = JSON.parse(body);
+              const { message } = result;
               if (answer.statusCode !== 201)
-                fail(`${answer.statusCode}: ${result.message}`, answer.statusCode === 429 || result.message === undefined);
+                fail(`${answer.statusCode}: ${message}`, answer.statusCode === 429 || (message?.includes(STARTING) ?? true));
               else {
                 check(result as Pod);
                 if (dryRun) dryRuns++;
                 else created++;
+                inARow++;
               }
             } catch (error) {
               fail(`${answer.statusCode}: ${error instanceof Error ? error.message : body}`, false);
@@ -113,7 +124,12 @@ export function startStream(
     [created, dryRuns, failures] = [0, 0, []];
     return result;
   };
+  const succeeds = async (count: number): Promise<void> => {
+    inARow = 0;
+    await waitFor(`${count} pods in a row`, () => inARow >= count);
+  };
   return {
+    succeeds,
     take,
     stop: async () => {
       stopped = true;

@@ -19,7 +19,7 @@ import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts
 import { startControllerManager } from './cluster/controllers.ts';
 import { requirePrograms } from './cluster/debian.ts';
 import { build } from './cluster/go-build.ts';
-import { freePorts, type Process, waitFor } from './cluster/process.ts';
+import { freePorts, type Process, WAIT_FLAG, waitFor } from './cluster/process.ts';
 import { startWebhook, writeOverlay } from './webhook.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -38,7 +38,7 @@ let env: NodeJS.ProcessEnv;
 async function openNamespace(name: string): Promise<void> {
   const namespace = { apiVersion: 'v1', kind: 'Namespace', metadata: { name, labels: { 'openshell.ai/sideload': 'enabled' } } };
   await cluster.run(['apply', '-f', '-'], JSON.stringify(namespace));
-  await cluster.run(['wait', '--for=create', 'serviceaccount/default', '-n', name, '--timeout=30s']);
+  await cluster.run(['wait', '--for=create', 'serviceaccount/default', '-n', name, WAIT_FLAG]);
 }
 
 /**
@@ -90,7 +90,7 @@ beforeAll(async () => {
   });
   const isInForce = async (): Promise<boolean> =>
     isSideloaded(JSON.parse(await cluster.run(['create', '--dry-run=server', '-o', 'json', '-f', '-'], probe)));
-  await waitFor('the API server calls the webhook', 30, isInForce, [webhook, controllers]);
+  await waitFor('the API server calls the webhook', isInForce, [webhook, controllers]);
 });
 
 afterAll(async () => {
@@ -163,7 +163,7 @@ describe.each(['quickstart.md', 'tool-authors.md'])('docs/%s', (page) => {
       return asPattern(prints).test(printed) ? [] : [`$ ${line}\n${printed}`];
     });
     expect(others).toEqual([]);
-  }, 300_000);
+  });
 
   it('says of every other command who runs it, or that nobody does', () => {
     for (const { above } of blocksOf(page).filter(({ language }) => language === 'sh'))
@@ -243,54 +243,50 @@ function run(
   return { code: status, stdout: stdout.trim(), stderr: stderr.trim() };
 }
 
-describe.each(AUTHORS)(
-  'the sandbox of an author of $language',
-  (author) => {
-    beforeAll(() => openNamespace('agents'));
+describe.each(AUTHORS)('the sandbox of an author of $language', (author) => {
+  beforeAll(() => openNamespace('agents'));
 
-    it('is stored under its supervisor, and its name is printed', async () => {
-      const { code, stdout, stderr } = run(author, 'as-it-is');
-      expect([code, stderr]).toEqual([0, '']);
-      expect(stdout).toMatch(/^agent-\w+$/);
-      const pod = JSON.parse(await cluster.run(['get', 'pod', stdout, '-n', 'agents', '-o', 'json'])) as Pod;
-      expect(isSideloaded(pod)).toBe(true);
-      expect(pod.spec?.containers?.[0]).toMatchObject({
-        name: 'agent',
-        image: 'registry.example/agent:1.0',
-        args: ['--', 'python', '-m', 'agent'],
-        env: expect.arrayContaining([
-          { name: 'OPENSHELL_ENDPOINT', value: 'https://openshell.openshell-system.svc:8080' },
-          { name: 'OPENSHELL_SANDBOX_ID', value: '3f1c9a52' },
-        ]),
-      });
+  it('is stored under its supervisor, and its name is printed', async () => {
+    const { code, stdout, stderr } = run(author, 'as-it-is');
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(/^agent-\w+$/);
+    const pod = JSON.parse(await cluster.run(['get', 'pod', stdout, '-n', 'agents', '-o', 'json'])) as Pod;
+    expect(isSideloaded(pod)).toBe(true);
+    expect(pod.spec?.containers?.[0]).toMatchObject({
+      name: 'agent',
+      image: 'registry.example/agent:1.0',
+      args: ['--', 'python', '-m', 'agent'],
+      env: expect.arrayContaining([
+        { name: 'OPENSHELL_ENDPOINT', value: 'https://openshell.openshell-system.svc:8080' },
+        { name: 'OPENSHELL_SANDBOX_ID', value: '3f1c9a52' },
+      ]),
     });
+  });
 
-    it('is refused with a typo in the label: the sentence is printed, and the program ends with 1', () => {
-      const { code, stdout, stderr } = run(author, 'mistyped', ['true', 'ture']);
-      expect([code, stdout]).toEqual([1, '']);
-      expect(stderr).toContain(
-        `${refused(author, '422 Invalid')}admission webhook "sandbox.sideload.openshell.ai" denied the request: label openshell.ai/sandbox is "ture": set it to "true"`,
-      );
-    });
+  it('is refused with a typo in the label: the sentence is printed, and the program ends with 1', () => {
+    const { code, stdout, stderr } = run(author, 'mistyped', ['true', 'ture']);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(
+      `${refused(author, '422 Invalid')}admission webhook "sandbox.sideload.openshell.ai" denied the request: label openshell.ai/sandbox is "ture": set it to "true"`,
+    );
+  });
 
-    it('gets the warnings printed', async () => {
-      // The API server has one of its own then, so that there are two.
-      const level = 'pod-security.kubernetes.io/warn';
-      await cluster.run(['label', 'namespace', 'agents', `${level}=restricted`]);
-      const probe = ['create', '--dry-run=server', '-f', join(EXAMPLES, 'pod.yaml')];
-      await waitFor('a warning', 10, async () => (await cluster.kubectl(probe)).stderr !== '');
-      const { code, stdout, stderr } = run(author, 'warned', ['OPENSHELL_ENDPOINT', 'OPENSHELL_ENDPONIT']);
-      await cluster.run(['label', 'namespace', 'agents', `${level}-`]);
-      await waitFor('no warning', 10, async () => (await cluster.kubectl(probe)).stderr === '');
-      expect([code, stdout]).toEqual([0, expect.stringMatching(/^agent-\w+$/)]);
-      expect(stderr.split('\n').sort()).toEqual([
-        'Warning: container "agent" has no policy source, the supervisor will exit: set OPENSHELL_SANDBOX_ID and OPENSHELL_ENDPOINT, or OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA',
-        expect.stringMatching(/^Warning: would violate PodSecurity "restricted:latest": .*container "agent" must set securityContext/),
-      ]);
-    });
-  },
-  300_000,
-);
+  it('gets the warnings printed', async () => {
+    // The API server has one of its own then, so that there are two.
+    const level = 'pod-security.kubernetes.io/warn';
+    await cluster.run(['label', 'namespace', 'agents', `${level}=restricted`]);
+    const probe = ['create', '--dry-run=server', '-f', join(EXAMPLES, 'pod.yaml')];
+    await waitFor('a warning', async () => (await cluster.kubectl(probe)).stderr !== '');
+    const { code, stdout, stderr } = run(author, 'warned', ['OPENSHELL_ENDPOINT', 'OPENSHELL_ENDPONIT']);
+    await cluster.run(['label', 'namespace', 'agents', `${level}-`]);
+    await waitFor('no warning', async () => (await cluster.kubectl(probe)).stderr === '');
+    expect([code, stdout]).toEqual([0, expect.stringMatching(/^agent-\w+$/)]);
+    expect(stderr.split('\n').sort()).toEqual([
+      'Warning: container "agent" has no policy source, the supervisor will exit: set OPENSHELL_SANDBOX_ID and OPENSHELL_ENDPOINT, or OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA',
+      expect.stringMatching(/^Warning: would violate PodSecurity "restricted:latest": .*container "agent" must set securityContext/),
+    ]);
+  });
+});
 
 describe('where the webhook does not answer', () => {
   beforeAll(async () => {
@@ -308,4 +304,4 @@ describe('where the webhook does not answer', () => {
       `${refused(author, '500 InternalError')}Internal error occurred: failed calling webhook "sandbox.sideload.openshell.ai"`,
     );
   });
-}, 300_000);
+});

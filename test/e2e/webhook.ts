@@ -24,23 +24,29 @@ export async function launchWebhook(
   return start('openshell-sideload', process.execPath, [MAIN, ...own, '--shutdown-delay=0', ...flags], join(dir, 'webhook.log'), env);
 }
 
+/** The lines of a log file as far as they are complete: a program may be writing the next one. */
+export function linesOf(logFile: string): Record<string, unknown>[] {
+  const complete = readFileSync(logFile, 'utf8').split('\n').slice(0, -1);
+  return complete.map((line) => JSON.parse(line));
+}
+
 /**
  * All lines of the log of a webhook that was launched in `dir`. They are written a little later, in order: it is asked for one
  * more, which is left out here, and what came before is there when that one is.
  */
 export async function readLog(dir: string): Promise<Record<string, unknown>[]> {
-  const lines = (): Record<string, unknown>[] =>
-    readFileSync(join(dir, 'webhook.log'), 'utf8')
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
+  const lines = (): Record<string, unknown>[] => linesOf(join(dir, 'webhook.log'));
   const isMark = ({ msg }: Record<string, unknown>): boolean => msg === 'the body is empty, not an AdmissionReview';
   const marks = (): number => lines().filter(isMark).length;
   const before = marks();
   const port = lines().findLast(({ msg }) => msg === 'serving')?.port;
-  if (await sendNothing(Number(port))) await waitFor('the log to be written', 10, () => marks() > before);
+  if (await sendNothing(Number(port))) await waitFor('the log to be written', () => marks() > before);
   return lines().filter((line) => !isMark(line));
 }
+
+/** The lines about reviews. Others, such as those about a changed cluster, come whenever they come. */
+export const readAdmissions = async (dir: string): Promise<Record<string, unknown>[]> =>
+  (await readLog(dir)).filter(({ outcome }) => outcome !== undefined);
 
 /** Sends an empty body to the webhook. Returns false when nobody listens. */
 function sendNothing(port: number): Promise<boolean> {
@@ -61,7 +67,7 @@ export async function startWebhook(...how: Parameters<typeof launchWebhook>): Pr
       () => false,
     );
   try {
-    await waitFor('a ready webhook', 20, ready, [webhook]);
+    await waitFor('a ready webhook', ready, [webhook]);
     return webhook;
   } catch (error) {
     await webhook.stop();

@@ -25,8 +25,6 @@ const chunk = (body: Buffer, extension = ''): Buffer => bytes(`${body.length.toS
 const CHUNKED = 'Transfer-Encoding: chunked';
 const LAST = '0\r\n\r\n';
 
-const LIMIT_MS = 20_000;
-
 /** Whether it is all that is to come: after a 400 the end of the connection is still to come. */
 function isWhole(received: Buffer, answers: readonly string[]): boolean {
   try {
@@ -47,7 +45,7 @@ export function shapesAsAttacks(review: Buffer): Attack[] {
     run: async (target) => {
       const socket = await openTls(target);
       socket.write(bytes);
-      const { bytes: received, closed } = await receive(socket, LIMIT_MS, (some) => isWhole(some, answers));
+      const { bytes: received, closed } = await receive(socket, (some) => isWhole(some, answers));
       socket.destroy();
       return `${statusesOf(received)}${closed ? ', closed' : ''}`;
     },

@@ -60,7 +60,7 @@ BinaryName = '${runc}'
       return false;
     }
   };
-  await waitFor('containerd answers', 20, answers, [process]);
+  await waitFor('containerd answers', answers, [process]);
   return { process, socket, importImage: (archive) => ctr('images', 'import', '--local', archive) };
 }
 

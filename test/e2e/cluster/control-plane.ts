@@ -126,7 +126,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
       file(starts === 1 ? 'kube-apiserver.log' : `kube-apiserver-${starts}.log`),
       WITHOUT_PROXY,
     );
-    await waitFor('a ready kube-apiserver', 60, async () => (await kubectl(['get', '--raw=/readyz'])).code === 0, [etcd, apiserver]);
+    await waitFor('a ready kube-apiserver', async () => (await kubectl(['get', '--raw=/readyz'])).code === 0, [etcd, apiserver]);
   };
   const stop = async (): Promise<void> => {
     await stopApiserver();

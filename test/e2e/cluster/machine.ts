@@ -70,11 +70,11 @@ export async function startMachine(dir: string): Promise<Machine> {
   );
   const stop = async (): Promise<void> => {
     await holder.stop('SIGKILL');
-    await waitFor(`${LINK} is gone`, 20, () => !existsSync(`/sys/class/net/${LINK}`));
+    await waitFor(`${LINK} is gone`, () => !existsSync(`/sys/class/net/${LINK}`));
     removeCgroups();
   };
   try {
-    await waitFor('the node’s namespaces', 10, () => existsSync(join(dir, 'machine-ready')), [holder]);
+    await waitFor('the node’s namespaces', () => existsSync(join(dir, 'machine-ready')), [holder]);
     const first = readFileSync(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8').trim();
     const inside = (command: string, args: readonly string[]): string[] => [`--target=${first}`, '--all', '--', command, ...args];
     const run: Machine['run'] = (command, args) => {

@@ -57,7 +57,7 @@ export async function startCluster(dir: string, images: readonly string[]): Prom
     ];
     const kubelet = startKubelet(nodeDir, controlPlane, machine, socket, binaries);
     const { kubectl } = controlPlane;
-    await waitFor('a node ready for pods', 60, () => isReady(kubectl), [containerd, ...controllers, kubelet]);
+    await waitFor('a node ready for pods', () => isReady(kubectl), [containerd, ...controllers, kubelet]);
     return { controlPlane, hostAddress: machine.hostAddress, importImage, stop };
   } catch (error) {
     await stop();

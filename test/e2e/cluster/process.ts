@@ -12,9 +12,16 @@ export interface Process {
   readonly ended: () => boolean;
   /** The end of what it printed. */
   readonly tail: () => string;
-  /** Sends a signal (SIGTERM), after ten seconds SIGKILL, and waits for the end. */
+  /** Sends a signal (SIGTERM), after half a minute SIGKILL, and waits until the program has ended and its log is complete. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<void>;
 }
+
+/** How long a stopped program may take to end by itself. */
+const STOP_MS = 30_000;
+/** The bound of every wait. Only a fault reaches it: on a busy machine everything takes many times as long. */
+const WAIT_MS = 5 * 60_000;
+/** The same bound, for commands that wait themselves: `kubectl wait`, `kubectl rollout status`, `helm --wait`. */
+export const WAIT_FLAG = `--timeout=${WAIT_MS / 1000}s`;
 
 /** What still runs is ended with the test run, however that ends. */
 const children = new Set<ChildProcess>();
@@ -36,7 +43,10 @@ export function start(
   child.stdout.pipe(log, { end: false });
   child.stderr.pipe(log, { end: false });
   children.add(child);
-  const closed = once(child, 'close').finally(() => children.delete(child));
+  // Both pipes have ended when a child closes; what came through them may still be on its way into the file.
+  const closed = once(child, 'close')
+    .then(() => new Promise<void>((written) => log.end(written)))
+    .finally(() => children.delete(child));
   const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
   return {
     name,
@@ -46,26 +56,23 @@ export function start(
     tail: () => readFileSync(logFile, 'utf8').split('\n').slice(-15).join('\n'),
     stop: async (signal = 'SIGTERM') => {
       child.kill(signal);
-      const force = setTimeout(() => child.kill('SIGKILL'), 10_000);
-      if (!ended()) await closed;
+      const force = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+      await closed;
       clearTimeout(force);
     },
   };
 }
 
-/** Waits until something holds; fails at once when one of the processes has ended. */
-export async function waitFor(
-  what: string,
-  seconds: number,
-  holds: () => boolean | Promise<boolean>,
-  processes: readonly Process[] = [],
-): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await sleep(100)) {
+/** Waits until something holds, however long that takes on a busy machine; fails at once when one of the processes has ended. */
+export async function waitFor(what: string, holds: () => boolean | Promise<boolean>, processes: readonly Process[] = []): Promise<void> {
+  for (const end = Date.now() + WAIT_MS; Date.now() < end; await sleep(100)) {
     if (await holds()) return;
     for (const program of processes)
       if (program.ended()) throw new Error(`${program.name} ended while waiting for ${what}:\n${program.tail()}`);
   }
-  throw new Error(`not within ${seconds} s: ${what}\n${processes.map((program) => `${program.name}:\n${program.tail()}`).join('\n')}`);
+  throw new Error(
+    `not within ${WAIT_MS / 1000} s: ${what}\n${processes.map((program) => `${program.name}:\n${program.tail()}`).join('\n')}`,
+  );
 }
 
 /** Ports of 127.0.0.1 that nobody listens on. */

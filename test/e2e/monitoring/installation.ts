@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { Pod } from '../../../src/sideload/pod.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
-import { freePorts, waitFor } from '../cluster/process.ts';
+import { freePorts, WAIT_FLAG, waitFor } from '../cluster/process.ts';
 import { monitoringDefinitions } from '../cluster/prometheus-operator.ts';
 import { kubeconfigOf } from '../webhook.ts';
 import { type Prometheus, startPrometheus } from './prometheus.ts';
@@ -54,7 +54,7 @@ export async function startInstallation(dir: string, interval: number): Promise<
     await Promise.all(replicas.map((each) => each.start()));
     prometheus = await startPrometheus(dir, interval, scrapeConfigs(cluster, replicas), await extractRules(cluster, dir));
     const { process, query } = prometheus;
-    await waitFor('targets that are up', 30, async () => (await query('up == 1')).length === replicas.length + 1, [process]);
+    await waitFor('targets that are up', async () => (await query('up == 1')).length === replicas.length + 1, [process]);
   } catch (error) {
     await stop();
     throw error;
@@ -66,7 +66,7 @@ export async function startInstallation(dir: string, interval: number): Promise<
 /** Applies manifests/base with the monitoring component, and adds nodes and an opted-in namespace. */
 async function install(cluster: ControlPlane, dir: string, port: number): Promise<void> {
   await cluster.run(['apply', '--server-side', ...monitoringDefinitions().flatMap((file) => ['-f', file])]);
-  await cluster.run(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
+  await cluster.run(['wait', '--for=condition=Established', 'crd', '--all', WAIT_FLAG]);
   const overlay = join(dir, 'overlay');
   mkdirSync(overlay);
   const clientConfig = { url: `https://127.0.0.1:${port}/mutate` };

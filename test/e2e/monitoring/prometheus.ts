@@ -67,7 +67,7 @@ export async function startPrometheus(
       ({ ok }) => ok,
       () => false,
     );
-  await waitFor('a ready Prometheus', 20, ready, [process]);
+  await waitFor('a ready Prometheus', ready, [process]);
 
   const ask = async (path: string, parameters: Record<string, string>): Promise<never> => {
     const search = new URLSearchParams(parameters);

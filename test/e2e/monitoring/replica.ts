@@ -42,7 +42,7 @@ export function replicaIn(dir: string, name: string, port: number, adminPort: nu
     adminPort,
     start: async () => {
       running = start(name, process.execPath, [MAIN, ...flags], join(dir, `${name}.log`), environment);
-      await waitFor(`${name} is ready`, 30, ready, [running]);
+      await waitFor(`${name} is ready`, ready, [running]);
     },
     stop: async () => running?.stop(),
   };
