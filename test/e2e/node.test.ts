@@ -100,7 +100,7 @@ async function run(name: string, options: Options): Promise<{ pod: Pod; report: 
 }
 
 beforeAll(async () => {
-  const images = [...buildStandIns(), buildWebhookImage()];
+  const images = [...Object.values(buildStandIns().images), buildWebhookImage()];
   cluster = await startCluster(dir, images);
   removeSupervisorFromNode = installSupervisorOnNode();
   await kubectl(['create', 'namespace', 'agents']);

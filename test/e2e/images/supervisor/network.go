@@ -24,7 +24,7 @@ var (
 // network is the program's network namespace, and the pair of interfaces that leads to it.
 type network struct{ name, outer, inner string }
 
-func (n network) path() string { return "/run/netns/" + n.name }
+func (n network) path() string { return "/var/run/netns/" + n.name }
 
 // makeNetwork makes the namespace with `ip` and `nsenter` of the image, which the real one trusts too.
 func makeNetwork() (network, error) {
@@ -115,6 +115,12 @@ func trusted(name string, paths []string) (string, error) {
 
 // startProxy listens where the program's proxy variables point to, and denies everything.
 func startProxy(n network, options options) error {
+	if line != "0.0.110" {
+		rules, _ := options.get("policy-rules")
+		if err := checkRules(rules, proxyRules); err != nil {
+			return err
+		}
+	}
 	listener, err := net.Listen("tcp4", proxyAddress)
 	if err != nil {
 		return systemError(err)

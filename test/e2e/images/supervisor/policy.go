@@ -69,7 +69,7 @@ func readPolicy(rules, data string) (policy, error) {
 	if err := yaml.Unmarshal(content, &result); err != nil {
 		return result, errorf("failed to parse YAML data: %s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	if err := checkRules(rules); err != nil {
+	if err := checkRules(rules, startRules); err != nil {
 		return result, err
 	}
 	result.addBaseline()

@@ -7,8 +7,12 @@ import (
 	"strings"
 )
 
-// The rules that the supervisor asks for when it starts. It asks for others only when a connection is made.
-var startRules = []string{"filesystem_policy", "landlock_policy", "process_policy"}
+// The rules that the supervisor asks for when it starts, and those that it asks for from 0.0.111 on, before its proxy
+// listens. It asks for others only when a connection is made.
+var (
+	startRules = []string{"filesystem_policy", "landlock_policy", "process_policy"}
+	proxyRules = []string{"policy_dns_eligible_endpoint_records"}
+)
 
 // checkSyntax finds the plain mistakes in Rego: no package, brackets or strings that do not end.
 func checkSyntax(file string) error {
@@ -33,7 +37,7 @@ func checkSyntax(file string) error {
 }
 
 // checkRules looks for the rules that the supervisor asks for. Their values are taken to be those of the data.
-func checkRules(file string) error {
+func checkRules(file string, rules []string) error {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return systemError(err)
@@ -42,7 +46,7 @@ func checkRules(file string) error {
 	if !regexp.MustCompile(`^package\s+openshell\.sandbox\s`).MatchString(strings.TrimLeft(code, " \t\r\n")) {
 		return errorf("not a valid rule path")
 	}
-	for _, rule := range startRules {
+	for _, rule := range rules {
 		if !regexp.MustCompile(`(?m)^(default )?` + rule + `\b`).MatchString(code) {
 			return errorf("not a valid rule path")
 		}
