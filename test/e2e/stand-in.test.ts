@@ -96,7 +96,7 @@ function start(run: Run) {
   child.stderr.on('data', (chunk) => (stderr += chunk));
   // The pipes are closed too: what was printed is complete.
   const ended = once(child, 'close').then(([code]): Ended => ({ code, stdout, stderr }));
-  return { child, printed: () => stdout, ended };
+  return { child, stdout: () => stdout, stderr: () => stderr, ended };
 }
 
 const run = (how: Run): Promise<Ended> => start(how).ended;
@@ -120,7 +120,7 @@ interface Failure extends Run {
   readonly name: string;
   readonly code: number;
   readonly message: string;
-  /** What the real one does now and then instead: it loses a race against itself. */
+  /** What the real one does now and then instead: whatever goes wrong between fork and exec, it may lose a race against itself. */
   readonly instead?: { readonly code: number; readonly message: string };
 }
 
@@ -246,10 +246,34 @@ const failures: readonly Failure[] = [
     code: 1,
     message: 'Error: × Address already in use (os error 98)',
   },
-  { name: 'a working folder that is missing', workdir: '/nosuch', code: 1, message: 'Error: × No such file or directory (os error 2)' },
-  { name: 'a program that is missing', command: ['/nosuch'], code: 1, message: 'Error: × No such file or directory (os error 2)' },
-  { name: 'a program that PATH has not', command: ['nosuch'], code: 1, message: 'Error: × No such file or directory (os error 2)' },
-  { name: 'a file that is no program', command: ['/etc/passwd'], code: 1, message: 'Error: × Permission denied (os error 13)' },
+  {
+    name: 'a working folder that is missing',
+    workdir: '/nosuch',
+    code: 1,
+    message: 'Error: × No such file or directory (os error 2)',
+    instead: PANIC,
+  },
+  {
+    name: 'a program that is missing',
+    command: ['/nosuch'],
+    code: 1,
+    message: 'Error: × No such file or directory (os error 2)',
+    instead: PANIC,
+  },
+  {
+    name: 'a program that PATH has not',
+    command: ['nosuch'],
+    code: 1,
+    message: 'Error: × No such file or directory (os error 2)',
+    instead: PANIC,
+  },
+  {
+    name: 'a file that is no program',
+    command: ['/etc/passwd'],
+    code: 1,
+    message: 'Error: × Permission denied (os error 13)',
+    instead: PANIC,
+  },
   { name: 'drop SETPCAP', drop: ['SETPCAP'], ...PANIC, instead: EINVAL },
   { name: 'drop SETUID, SETGID', drop: ['SETUID', 'SETGID'], ...EINVAL, instead: PANIC },
   {
@@ -415,14 +439,26 @@ describe('runs the program', () => {
     expect(places).toEqual(places.toSorted((a, b) => a - b));
   });
 
-  it.concurrent('and passes SIGTERM on', async ({ expect }) => {
-    const { child, printed, ended } = start({
-      command: shell('trap "echo got it; exit 5" TERM; echo up; while :; do sleep 0.1; done'),
-    });
-    await waitFor('the program', 20, () => printed() === 'up\n');
-    const [supervisorPid] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
+  const STOPS = shell('trap "echo got it; exit 5" TERM; echo up; while :; do sleep 0.1; done');
+  /** Starts a program that ends with SIGTERM, and sends that to the supervisor. */
+  async function stop(how: Run) {
+    const started = start({ ...how, command: STOPS });
+    await waitFor('the program', 20, () => started.stdout() === 'up\n');
+    const { pid } = started.child;
+    const [supervisorPid] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
     process.kill(Number(supervisorPid), 'SIGTERM');
-    expect(await ended).toMatchObject({ code: 5, stdout: 'up\ngot it\n' });
+    return started;
+  }
+
+  it.concurrent('and passes SIGTERM on', async ({ expect }) => {
+    expect(await (await stop({})).ended).toMatchObject({ code: 5, stdout: 'up\ngot it\n' });
+  });
+
+  it.concurrent('and cannot pass SIGTERM on with drop KILL', async ({ expect }) => {
+    const { child, stderr, ended } = await stop({ drop: ['KILL'] });
+    await waitFor('a message', 20, () => stderr().includes('failed to signal entrypoint process'));
+    child.kill('SIGKILL');
+    expect(await ended).toMatchObject({ code: null, stdout: 'up\n' });
   });
 
   it.runIf(!real).concurrent('after a report for the tests', async ({ expect }) => {

@@ -98,7 +98,10 @@ func await(pid int, exited chan int, terminated chan os.Signal, options options)
 		case <-terminated:
 			logInfo("openshell_supervisor_process::run", "Received SIGTERM, shutting down supervisor process")
 			stopping = true
-			_ = syscall.Kill(pid, syscall.SIGTERM)
+			// Root needs CAP_KILL for a program of another user.
+			if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+				logWarning("openshell_supervisor_process::run", "failed to signal entrypoint process")
+			}
 		case <-timeout:
 			_ = syscall.Kill(pid, syscall.SIGTERM)
 			time.Sleep(100 * time.Millisecond)
