@@ -1,7 +1,8 @@
 /**
  * The stand-in for the supervisor, started by itself in namespaces of its own: each row is what the real one was seen to do,
  * with its message and its exit code. `OPENSHELL_SUPERVISOR=FILE` puts a real supervisor of version 0.0.110 to the same
- * table, and `OPENSHELL_SILENT_SUPERVISOR=FILE` one of version 0.0.111.
+ * table, and `OPENSHELL_SILENT_SUPERVISOR=FILE` one of version 0.0.111. A real one sometimes reaps a program that ends at once
+ * before it knows it, and says "No child processes": then start the table again.
  */
 
 import { spawn } from 'node:child_process';

@@ -29,6 +29,13 @@ export const POLICY_FILES = {
   'policy.rego': join(SOURCES, 'policy', 'policy.rego'),
 };
 
+/** A ConfigMap with the policy of the tests, as JSON; `replaced` has other texts. */
+export function policyConfigMap(name: string, namespace: string, replaced: Readonly<Record<string, string>> = {}): string {
+  const files = Object.entries(POLICY_FILES).map(([key, file]) => [key, readFileSync(file, 'utf8')]);
+  const data = { ...Object.fromEntries(files), ...replaced };
+  return JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data });
+}
+
 const ENVIRONMENT = { Env: ['PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'] };
 const SILENT_LINE = '0.0.111';
 
