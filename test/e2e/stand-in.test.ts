@@ -1,6 +1,6 @@
 /**
- * The stand-in for the supervisor, started by itself in namespaces of its own: each row is what the real one was seen to do,
- * with its message and its exit code. `OPENSHELL_SUPERVISOR=FILE` puts a real supervisor of version 0.0.110 to the same
+ * The stand-in for the supervisor, started by itself in namespaces of its own: each row has a message and an exit code of
+ * the real one. `OPENSHELL_SUPERVISOR=FILE` puts a real supervisor of version 0.0.110 to the same
  * table, and `OPENSHELL_SILENT_SUPERVISOR=FILE` one of version 0.0.111. A real one sometimes reaps a program that ends at once
  * before it knows it, and says "No child processes": then start the table again.
  */
@@ -95,7 +95,7 @@ function start(run: Run) {
   let stderr = '';
   child.stdout.on('data', (chunk) => (stdout += chunk));
   child.stderr.on('data', (chunk) => (stderr += chunk));
-  // The pipes are closed too: what was printed is complete.
+  // The pipes are closed too: the output is complete.
   const ended = once(child, 'close').then(([code]): Ended => ({ code, stdout, stderr }));
   return { child, stdout: () => stdout, stderr: () => stderr, ended };
 }
@@ -121,7 +121,7 @@ interface Failure extends Run {
   readonly name: string;
   readonly code: number;
   readonly message: string;
-  /** What the real one does now and then instead: whatever goes wrong between fork and exec, it may lose a race against itself. */
+  /** The real one's other outcome: it reaps its own child in a race, and panics if it loses. */
   readonly instead?: { readonly code: number; readonly message: string };
 }
 
@@ -352,7 +352,7 @@ describe('runs the program', () => {
     ['a signal', 137, { command: shell('kill -9 $$') }],
     ['drop NET_RAW, KILL', 0, { drop: ['NET_RAW', 'KILL'] }],
     ['no SYS_PTRACE, no SYSLOG', 0, { drop: ['SYS_PTRACE', 'SYSLOG'] }],
-    ['a proxy of the company', 0, { options: ['--upstream-proxy=http://proxy:3128', '--upstream-no-proxy=internal'] }],
+    ['a corporate proxy', 0, { options: ['--upstream-proxy=http://proxy:3128', '--upstream-no-proxy=internal'] }],
   ])('%s', async ([, code, how], { expect }) => {
     const { command = ['true'] } = how;
     const ended = await run({ ...how, command: shell('echo started; exec "$@"').concat('sh', command) });

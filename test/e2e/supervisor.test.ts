@@ -1,6 +1,6 @@
 /**
- * What the real supervisor was seen to do on a node, row by row: pods of this webhook run under the stand-in, which does the
- * same (stand-in.test.ts). What failed without a word is refused, warned of or put right here.
+ * Pods of this webhook on a node, under a stand-in that behaves as the real supervisor (stand-in.test.ts). A pod that runs
+ * under the real one runs here too. A pod that fails under the real one fails here too, or the webhook refuses or corrects it.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -95,7 +95,7 @@ async function run(parts: Parts): Promise<{ code: number | undefined; log: strin
   return { code: container?.state.terminated?.exitCode, log, warnings, restarts: container?.restartCount };
 }
 
-/** What kubectl prints of a pod that is refused. */
+/** kubectl's output for a pod that is refused. */
 async function refusal(parts: Parts): Promise<string> {
   const { code, stderr } = await cluster.controlPlane.kubectl(['create', '-f', '-'], sandbox(newName(), parts));
   expect(code, stderr).toBe(1);
@@ -123,7 +123,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
-/** What a program sees and may do, a line each. */
+/** Prints the identity of a program and the limits that it runs into, one per line. */
 const INSIDE = shell(`
 grep -E '^(Uid|Gid|Groups|CapEff|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr '\\t' ' '
 for place in /sandbox /tmp /usr /etc /; do touch $place/file 2>/dev/null && echo "writes to $place"; done
@@ -140,7 +140,7 @@ const RESTRICTED: Parts = {
 };
 const dropping = (...drop: string[]): Parts => ({ container: { securityContext: { capabilities: { drop } } } });
 
-/** Pods that ran before, and those that the supervisor failed in: what it needs is not dropped any more. */
+/** Pods that run, with the user of the program. The webhook keeps capabilities that the supervisor needs from being dropped. */
 const RUNNING: readonly [string, number, Parts][] = [
   ['method image-volume', DEFAULT_UID, {}],
   ['method init-container', DEFAULT_UID, { annotations: INIT_CONTAINER }],
@@ -231,7 +231,7 @@ describe('a pod runs under its supervisor, confined', () => {
   });
 });
 
-/** What the supervisor would fail with, or run forever without being of use, and the webhook refuses. */
+/** Pods whose supervisor would fail, or whose program nothing would reach. */
 const GATEWAY = [
   { name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' },
   { name: 'OPENSHELL_ENDPOINT', value: 'http://gateway:8080' },
@@ -347,7 +347,7 @@ describe('the program', () => {
       container: {
         workingDir,
         command: shell('pwd; for place in /sandbox /tmp /open /app /usr /; do touch $place/file 2>/dev/null && echo $place; done; true'),
-        // A folder that everybody may write to, were it not for the supervisor.
+        // Everybody may write to this folder, but for Landlock.
         volumeMounts: [{ name: 'open', mountPath: '/open' }],
       },
       spec: { volumes: [{ name: 'open', emptyDir: {} }] },

@@ -1,4 +1,4 @@
-/** What the stand-in tells of itself, in a line of its log. */
+/** The stand-in reports this in one line of its log. */
 export interface Report {
   readonly supervisor: string;
   readonly line: string;

@@ -85,7 +85,7 @@ func checkToken() error {
 	return errorf("the stand-in does not speak to gateways")
 }
 
-// checkUpstreamProxy looks at the operator's options for a proxy of the company.
+// checkUpstreamProxy checks the operator's options for the corporate proxy.
 func checkUpstreamProxy(options options) error {
 	invalid := func(format string, values ...any) error {
 		return errorf("invalid upstream corporate proxy configuration: "+format, values...)

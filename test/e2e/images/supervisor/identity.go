@@ -10,21 +10,19 @@ import (
 	"syscall"
 )
 
-// identity is who the program runs as.
+// identity is the program's user and group.
 type identity struct{ uid, gid int }
 
-// identityOfDriver reads the variables that the webhook sets. The real one falls back to names of the image, which no
-// sideloaded pod needs.
-func identityOfDriver(policy policy) (identity, error) {
+// identityOfDriver reads the variables that the webhook sets. The stand-in knows no users of images, which the real one falls
+// back to: a sideloaded pod always has these variables.
+func identityOfDriver() (identity, error) {
 	uid, gid := os.Getenv("OPENSHELL_SANDBOX_UID"), os.Getenv("OPENSHELL_SANDBOX_GID")
-	user, hasUser := os.LookupEnv("OPENSHELL_OCI_IMAGE_USER")
+	user := os.Getenv("OPENSHELL_OCI_IMAGE_USER")
 	switch {
 	case user != "" && (uid != "" || gid != ""):
 		return identity{}, errorf("OPENSHELL_OCI_IMAGE_USER conflicts with non-empty OPENSHELL_SANDBOX_UID/OPENSHELL_SANDBOX_GID driver identity")
-	case hasUser && uid == "" && gid == "":
-		return identity{}, errorf("OCI USER is required because run_as_user is omitted")
 	case uid == "" && gid == "":
-		return identity{}, errorf("explicit process user 'sandbox' was not found in the image")
+		return identity{}, errorf("the stand-in needs OPENSHELL_SANDBOX_UID and OPENSHELL_SANDBOX_GID")
 	case uid == "" || gid == "":
 		return identity{}, errorf("OPENSHELL_SANDBOX_UID and OPENSHELL_SANDBOX_GID must be supplied together")
 	}
@@ -93,7 +91,7 @@ func rewriteAccount(file, added string, fields map[int]string) error {
 	return systemError(os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o644))
 }
 
-// makeWritable makes a folder that is missing. What is there keeps its owner.
+// makeWritable makes a folder that is missing. A folder that is there keeps its owner.
 func makeWritable(path string, who identity) error {
 	info, err := os.Lstat(path)
 	if err == nil {
@@ -137,7 +135,10 @@ func namedError(err error) error {
 	if !errors.As(err, &errno) {
 		return err
 	}
-	names := map[syscall.Errno]string{syscall.EPERM: "EPERM", syscall.EROFS: "EROFS", syscall.EACCES: "EACCES"}
+	name, known := map[syscall.Errno]string{syscall.EPERM: "EPERM", syscall.EROFS: "EROFS", syscall.EACCES: "EACCES"}[errno]
+	if !known {
+		return systemError(err)
+	}
 	text := errno.Error()
-	return errorf("%s: %s%s", names[errno], strings.ToUpper(text[:1]), text[1:])
+	return errorf("%s: %s%s", name, strings.ToUpper(text[:1]), text[1:])
 }

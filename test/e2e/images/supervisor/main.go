@@ -14,8 +14,8 @@ import (
 	"path/filepath"
 )
 
-// The line that this program stands in for: -ldflags '-X main.line=0.0.111' makes the other one, which keeps the program's
-// output to itself.
+// The line that this program stands in for: -ldflags '-X main.line=0.0.111' makes another stand-in, which keeps the
+// program's output to itself.
 var line = "0.0.110"
 
 // The first argument of the process that becomes CMD.
@@ -48,7 +48,7 @@ func supervise(options options) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	identity, err := identityOfDriver(policy)
+	identity, err := identityOfDriver()
 	if err != nil {
 		return 0, err
 	}

@@ -14,8 +14,7 @@ const messageWidth = 78
 
 var breakable = regexp.MustCompile(`[ /]|[0-9A-Za-z]-`)
 
-// exit ends this program as the real one ends with an error: one message on standard error, framed and wrapped, which a
-// reader of the log has to put together again.
+// exit ends this program with its error on standard error, framed and wrapped as by the real one.
 func exit(err error) {
 	if err == nil {
 		os.Exit(0)

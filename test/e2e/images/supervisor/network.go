@@ -66,7 +66,7 @@ func makeNetwork() (network, error) {
 	return n, nil
 }
 
-// remove leaves nothing behind, wherever making it stopped.
+// remove takes away as much of the network as was made.
 func (n network) remove() {
 	_ = ip("link", "delete", n.outer)
 	_ = ip("netns", "delete", n.name)
@@ -141,7 +141,7 @@ func startProxy(n network, options options) error {
 	return nil
 }
 
-// deny answers as the real one does where the policy names no endpoint. It does not look for the program that asked.
+// deny responds as the real one does if the policy names no endpoint. It does not look for the program that asked.
 func deny(connection net.Conn) {
 	defer connection.Close()
 	request, err := bufio.NewReader(connection).ReadString('\n')

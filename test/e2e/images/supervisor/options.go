@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// options are those of the command line or, where they have a variable, of the environment. A variable that is set and
-// empty counts as given.
+// options come from the command line or else from their variables. A variable that is set and empty counts as given.
 type options struct {
 	values  map[string]string
 	command []string

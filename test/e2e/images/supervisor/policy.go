@@ -9,7 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// policy is what the program is held to besides the network.
+// policy holds the paths that the program may use. The identity of a policy counts for nothing: the variables replace it.
 type policy struct {
 	Filesystem struct {
 		ReadOnly       []string `yaml:"read_only"`
@@ -19,13 +19,9 @@ type policy struct {
 	Landlock struct {
 		Compatibility string `yaml:"compatibility"`
 	} `yaml:"landlock"`
-	Process struct {
-		RunAsUser  string `yaml:"run_as_user"`
-		RunAsGroup string `yaml:"run_as_group"`
-	} `yaml:"process"`
 }
 
-// What every program gets besides the policy's paths, where it exists.
+// Paths that every program gets besides the policy's, if they exist.
 var (
 	alwaysReadOnly  = []string{"/usr", "/lib", "/etc", "/app", "/var/log", "/proc", "/dev/urandom"}
 	alwaysReadWrite = []string{"/tmp"}

@@ -67,7 +67,7 @@ func runProgram(options options, policy policy, who identity, network network) (
 	report.Close()
 	exited := make(chan int, 1)
 	go func() { exited <- reap(pid) }()
-	// Ends when CMD is executed, which closes the other end.
+	// CMD has started when the other end is closed without a message.
 	failure, _ := io.ReadAll(failures)
 	if len(failure) > 0 {
 		<-exited
@@ -127,8 +127,8 @@ func reap(program int) int {
 	}
 }
 
-// failedStart returns the message for a program that could not be started. Where the bounding set cannot be emptied, the
-// real one loses a race against itself and panics; it may do so too where the identity cannot be changed.
+// failedStart returns the message for a program that could not be started. The real one reaps its own child in a race, and
+// panics if it loses: for any of these failures now and then. The stand-in does so if it cannot empty the bounding set.
 func failedStart(failure string) (int, error) {
 	if failure != boundingSetFailure {
 		return 0, errorf("%s", failure)
@@ -139,7 +139,7 @@ func failedStart(failure string) (int, error) {
 	return 101, nil
 }
 
-// The program's ends, which Go would close as soon as nothing refers to them.
+// The program's ends of its pipes: Go closes files that nothing refers to.
 var pipes []*os.File
 
 // programStdio returns the program's standard streams: the supervisor's own, or from 0.0.111 on pipes that the supervisor

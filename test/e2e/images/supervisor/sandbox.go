@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sandbox is what the program is confined to.
+// sandbox is the program and its limits.
 type sandbox struct {
 	Command             []string
 	Workdir             string
@@ -19,11 +19,11 @@ type sandbox struct {
 	DropPrivileges      bool
 	UID, GID            int
 	ReadOnly, ReadWrite []string
-	// Whether Landlock has to work.
+	// Whether the program may not start without Landlock.
 	Required bool
 }
 
-// What the real one makes of any failure between fork and exec that is no error of the system.
+// The real one loses its own errors between fork and exec, and says this instead.
 const failureBeforeExec = "Invalid argument (os error 22)"
 
 const boundingSetFailure = "bounding set"
@@ -31,7 +31,7 @@ const boundingSetFailure = "bounding set"
 // The pipe that tells the supervisor why the program did not start.
 const failurePipe = 3
 
-// enterSandbox confines this process and becomes the program. Everything is done on one thread, whose state exec keeps.
+// enterSandbox confines this process and becomes the program. It does so on one thread: exec keeps the state of that one.
 func enterSandbox(text string) {
 	runtime.LockOSThread()
 	unix.CloseOnExec(failurePipe)
@@ -52,7 +52,7 @@ func (s sandbox) enter() error {
 	if err := unix.Setns(namespace, unix.CLONE_NEWNET); err != nil {
 		return systemError(err)
 	}
-	// As root, who may open every path.
+	// Before the identity changes: root may open every path.
 	ruleset, err := prepareLandlock(s.ReadOnly, s.ReadWrite)
 	if err != nil && s.Required {
 		return errorf("Failed to prepare sandbox: %w", err)
