@@ -8,7 +8,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { type Cluster, startCluster } from './cluster/node.ts';
 import { waitFor } from './cluster/process.ts';
 import {
@@ -28,7 +28,8 @@ const DEPLOYMENT = ['deployment/openshell-sideload', '-n', 'openshell-system'];
 const NAMESPACE = 'agents';
 const BINARY = '/opt/openshell/bin/openshell-sandbox';
 /** A pod on a busy machine, from its creation to its end. */
-const POD_SECONDS = 50;
+const POD_SECONDS = 100;
+vi.setConfig({ testTimeout: (POD_SECONDS + 20) * 1000 });
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-supervisor-'));
 let cluster: Cluster;
