@@ -22,9 +22,11 @@ import {
   buildStandIns,
   COMMUNITY_SUPERVISOR_IMAGE,
   installSupervisorOnNode,
+  policyConfigMap,
   SUPERVISOR_IMAGE,
   WORKLOAD_IMAGE,
 } from './images/stand-ins.ts';
+import { printedIn, type Report, reportIn } from './images/supervisor-log.ts';
 import { buildWebhookImage } from './images/webhook-image.ts';
 import { type Stream, type StreamResult, startStream } from './stream.ts';
 
@@ -43,10 +45,7 @@ const kubectl = (args: readonly string[], input?: string): Promise<string> => cl
 /** What the user's program prints of itself, its arguments as it got them. */
 const COMMAND = ['sh', '-c', 'for word in "$@"; do echo "arg:$word"; done; echo "user:$(id -u)"; sleep 3600', 'program'];
 const ARGS = ['-x', '--', 'two words', '--workdir=/elsewhere'];
-const POLICY = [
-  { name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' },
-  { name: 'OPENSHELL_ENDPOINT', value: 'https://gateway:8080' },
-];
+const POLICY = 'agent-policy';
 
 interface Options {
   readonly annotations?: Record<string, string>;
@@ -55,11 +54,11 @@ interface Options {
 }
 
 const template = ({ annotations = {}, label = 'true', securityContext }: Options = {}) => ({
-  metadata: { labels: { app: 'agent', 'openshell.ai/sandbox': label }, annotations },
+  metadata: { labels: { app: 'agent', 'openshell.ai/sandbox': label }, annotations: { 'openshell.ai/policy': POLICY, ...annotations } },
   spec: {
     terminationGracePeriodSeconds: 0,
     ...(securityContext ? { securityContext } : {}),
-    containers: [{ name: 'agent', image: WORKLOAD_IMAGE, imagePullPolicy: 'Never', command: COMMAND, args: ARGS, env: POLICY }],
+    containers: [{ name: 'agent', image: WORKLOAD_IMAGE, imagePullPolicy: 'Never', command: COMMAND, args: ARGS }],
   },
 });
 
@@ -81,7 +80,7 @@ async function configure(...settings: string[]): Promise<void> {
 }
 
 /** Runs a Deployment of one pod until it is ready, and returns that pod and what its container printed. */
-async function run(name: string, options: Options): Promise<{ pod: Pod; report: Record<string, unknown>; printed: string[] }> {
+async function run(name: string, options: Options): Promise<{ pod: Pod; report: Report | undefined; printed: string[] }> {
   const selector = { app: name };
   const pods = template(options);
   pods.metadata.labels.app = name;
@@ -94,22 +93,23 @@ async function run(name: string, options: Options): Promise<{ pod: Pod; report: 
   await kubectl(['create', '-f', '-'], JSON.stringify(deployment));
   await kubectl(['rollout', 'status', `deployment/${name}`, '-n', 'agents', WAIT_FLAG]);
   const { items } = JSON.parse(await kubectl(['get', 'pods', '-n', 'agents', '-l', `app=${name}`, '-o', 'json']));
-  let log: string[] = [];
-  await waitFor(`the whole log of ${name}`, async () => {
-    log = (await kubectl(['logs', items[0].metadata.name, '-n', 'agents', '-c', 'agent'])).split('\n').slice(0, -1);
-    return log.at(-1)?.startsWith('user:') ?? false;
+  let log = '';
+  // The container is ready before its program has printed.
+  await waitFor('all that the program prints', async () => {
+    log = await kubectl(['logs', items[0].metadata.name, '-n', 'agents', '-c', 'agent']);
+    return /^user:\d+$/m.test(log);
   });
-  const [report = '', ...printed] = log;
   await kubectl(['delete', 'deployment', name, '-n', 'agents']);
-  return { pod: items[0], report: JSON.parse(report), printed };
+  return { pod: items[0], report: reportIn(log), printed: printedIn(log) };
 }
 
 beforeAll(async () => {
-  const images = [...buildStandIns(), buildWebhookImage()];
+  const images = [...Object.values(buildStandIns().images), buildWebhookImage()];
   cluster = await startCluster(dir, images);
   removeSupervisorFromNode = installSupervisorOnNode();
   await kubectl(['create', 'namespace', 'agents']);
   await kubectl(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled']);
+  await kubectl(['create', '-f', '-'], policyConfigMap(POLICY, 'agents'));
 });
 
 afterAll(async () => {
@@ -187,12 +187,13 @@ describe('a labelled Deployment reaches 1/1 under its supervisor', () => {
   it.each([
     { name: 'image-volume', options: {}, settings: [], binary: FLAT },
     { name: 'init-container', options: method('init-container'), settings: [], binary: FLAT },
-    { name: 'non-root', options: { securityContext: { runAsNonRoot: true, runAsUser: 4711 } }, settings: [], binary: FLAT },
+    { name: 'non-root', options: { securityContext: { runAsNonRoot: true, runAsUser: 4711 } }, settings: [], binary: FLAT, user: 4711 },
     {
       name: 'non-root-init-container',
       options: { ...method('init-container'), securityContext: { runAsNonRoot: true, runAsUser: 4711 } },
       settings: [],
       binary: FLAT,
+      user: 4711,
     },
     {
       name: 'host-path',
@@ -202,7 +203,7 @@ describe('a labelled Deployment reaches 1/1 under its supervisor', () => {
     },
     { name: 'community-image-volume', options: {}, settings: community, binary: '/opt/openshell/bin/usr/local/bin/openshell-sandbox' },
     { name: 'community-init-container', options: method('init-container'), settings: [], binary: FLAT },
-  ])('$name', async ({ name, options, settings, binary }) => {
+  ])('$name', async ({ name, options, settings, binary, user = 1000 }) => {
     if (settings.length > 0) await configure(...settings);
     const { pod, report, printed } = await run(name, options);
     expect(report).toMatchObject({
@@ -214,9 +215,9 @@ describe('a labelled Deployment reaches 1/1 under its supervisor', () => {
       argv: [binary, '--workdir', '/sandbox', '--', ...COMMAND, ...ARGS],
     });
     // SYS_ADMIN 21, NET_ADMIN 12, SYS_PTRACE 19, SYSLOG 34 of linux/capability.h.
-    const effective = BigInt(`0x${report.capabilities}`);
+    const effective = BigInt(`0x${report?.capabilities}`);
     for (const bit of [21n, 12n, 19n, 34n]) expect((effective >> bit) & 1n, `capability ${bit}`).toBe(1n);
-    expect(printed).toEqual([...ARGS.map((word) => `arg:${word}`), 'user:0']);
+    expect(printed).toEqual([...ARGS.map((word) => `arg:${word}`), `user:${user}`]);
     const { status } = pod as Pod & { status: { containerStatuses: { ready: boolean; restartCount: number }[] } };
     expect(status.containerStatuses).toEqual([expect.objectContaining({ ready: true, restartCount: 0 })]);
   });
@@ -459,7 +460,7 @@ async function plainPod(): Promise<Pod> {
   const pod = { apiVersion: 'v1', kind: 'Pod', ...template() };
   const { stdout } = await cluster.controlPlane.kubectl(
     ['create', '--dry-run=server', '-n', 'agents', '-o', 'json', '-f', '-'],
-    JSON.stringify({ ...pod, metadata: { ...pod.metadata, annotations: undefined, name: 'plain' } }),
+    JSON.stringify({ ...pod, metadata: { ...pod.metadata, name: 'plain' } }),
   );
   return stdout === '' ? { metadata: { annotations: { 'openshell.ai/sideloaded': 'refused' } } } : (JSON.parse(stdout) as Pod);
 }

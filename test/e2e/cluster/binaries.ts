@@ -1,10 +1,13 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { installPackages, requirePrograms } from './debian.ts';
 import { builtPrograms } from './go-build.ts';
 
 const module = (name: string): string => fileURLToPath(new URL(`./${name}/`, import.meta.url));
-const [KUBERNETES, ETCD, CONTAINERD, NETWORK] = ['kubernetes', 'etcd', 'containerd', 'network'].map(module) as [
+const [KUBERNETES, ETCD, CONTAINERD, RUNC, NETWORK] = ['kubernetes', 'etcd', 'containerd', 'runc', 'network'].map(module) as [
+  string,
   string,
   string,
   string,
@@ -34,6 +37,7 @@ export interface NodeBinaries {
   /** Its shim lies beside it, where containerd looks for it. */
   readonly containerd: string;
   readonly ctr: string;
+  readonly runc: string;
   /** The folder with the CNI plugins bridge and host-local. */
   readonly networkPlugins: string;
 }
@@ -95,11 +99,13 @@ export function findControllers(): Controllers {
 
 /**
  * Finds the node's programs in the cache outside the work tree, where they are built first from the Go modules that
- * ./kubernetes/go.mod, ./containerd/go.mod and ./network/go.mod pin. No binary releases of them are looked for.
+ * ./kubernetes/go.mod, ./containerd/go.mod, ./runc/go.mod and ./network/go.mod pin. No binary releases of them are looked for.
+ * Debian's runc is too old for pods with a user namespace, so that runc is built too.
  *
  * @throws Error when they cannot be built
  */
 export function findNodeBinaries(): NodeBinaries {
+  requireSeccomp();
   const kubernetes = builtPrograms('kubelet', 'kubelet (some two minutes)', [
     { packages: ['k8s.io/kubernetes/cmd/kubelet'], ...versioned(KUBERNETES) },
   ]);
@@ -109,6 +115,7 @@ export function findNodeBinaries(): NodeBinaries {
       packages: ['containerd', 'containerd-shim-runc-v2', 'ctr'].map((name) => `github.com/containerd/containerd/v2/cmd/${name}`),
     },
   ]);
+  const runc = builtPrograms('runc', 'runc', [{ module: RUNC, packages: ['github.com/opencontainers/runc'], cTags: 'seccomp' }]);
   const networkPlugins = builtPrograms('network-plugins', 'the network plugins', [
     {
       module: NETWORK,
@@ -119,8 +126,15 @@ export function findNodeBinaries(): NodeBinaries {
     kubelet: join(kubernetes, 'kubelet'),
     containerd: join(containerd, 'containerd'),
     ctr: join(containerd, 'ctr'),
+    runc: join(runc, 'runc'),
     networkPlugins,
   };
+}
+
+/** Sees to it that runc can be built: a C compiler, and the library that it makes seccomp filters with. */
+function requireSeccomp(): void {
+  const { 'pkg-config': pkgConfig } = requirePrograms({ gcc: 'gcc', 'pkg-config': 'pkg-config' });
+  if (spawnSync(pkgConfig, ['--exists', 'libseccomp']).status !== 0) installPackages(['libseccomp-dev', 'libc6-dev']);
 }
 
 /** A Kubernetes module, with the flags that make its programs tell their version instead of v0.0.0-master. */

@@ -1,7 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeBinaries } from './binaries.ts';
-import { requirePrograms } from './debian.ts';
 import type { Machine } from './machine.ts';
 import { type Process, waitFor } from './process.ts';
 
@@ -17,7 +16,6 @@ export interface Containerd {
 
 /** Starts containerd in the node's machine, with its files in `dir`, and waits until it answers. */
 export async function startContainerd(dir: string, machine: Machine, binaries: NodeBinaries): Promise<Containerd> {
-  const { runc } = requirePrograms({ runc: 'runc' });
   const file = (...names: string[]): string => join(dir, ...names);
   const socket = file('containerd.sock');
   mkdirSync(file('cni'), { recursive: true });
@@ -29,7 +27,8 @@ export async function startContainerd(dir: string, machine: Machine, binaries: N
     file('containerd.toml'),
     `version = 3
 root = '${file('containerd')}'
-state = '${file('containerd-state')}'
+# Root of a pod's user namespace may not enter folders of a test run; /run is the machine's own.
+state = '/run/containerd'
 disabled_plugins = ['io.containerd.nri.v1.nri', 'io.containerd.internal.v1.opt']
 [grpc]
 address = '${socket}'
@@ -47,7 +46,7 @@ use_internal_loopback = true
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
 runtime_type = 'io.containerd.runc.v2'
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
-BinaryName = '${runc}'
+BinaryName = '${binaries.runc}'
 `,
   );
   const process = machine.start('containerd', binaries.containerd, [`--config=${file('containerd.toml')}`], file('containerd.log'));

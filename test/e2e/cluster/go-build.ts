@@ -12,6 +12,8 @@ export interface GoPrograms {
   readonly ldflags?: string;
   /** The program's name, where it is not the last part of its only package. */
   readonly output?: string;
+  /** Build tags of a program that is in part C. It is linked with libraries of this machine. */
+  readonly cTags?: string;
 }
 
 /** Changes with every pinned version of these modules. */
@@ -37,19 +39,19 @@ export function builtPrograms(name: string, notice: string, programs: readonly G
 }
 
 /**
- * Builds static programs into a folder.
+ * Builds programs into a folder, static ones unless they are in part C.
  *
  * @throws Error when Go is not installed or a program cannot be built
  */
-export function build(folder: string, { module, packages, ldflags = '', output }: GoPrograms): void {
+export function build(folder: string, { module, packages, ldflags = '', output, cTags }: GoPrograms): void {
   if (spawnSync('go', ['version']).error)
     throw new Error(
       'Go is not installed: install Go 1.21 or newer; for e2e:api alone, KUBEBUILDER_ASSETS may name a folder with etcd, kube-apiserver and kubectl',
     );
   const target = output === undefined ? `${folder}/` : join(folder, output);
-  execFileSync('go', ['build', '-mod=readonly', `-ldflags=-s -w ${ldflags}`, '-o', target, ...packages], {
+  execFileSync('go', ['build', '-mod=readonly', `-tags=${cTags ?? ''}`, `-ldflags=-s -w ${ldflags}`, '-o', target, ...packages], {
     cwd: module,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, CGO_ENABLED: '0' },
+    env: { ...process.env, CGO_ENABLED: cTags === undefined ? '0' : '1' },
   });
 }

@@ -46,6 +46,9 @@ for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on
   cat "/proc/sys/$setting" > "$own"
   mount --bind "$own" "/proc/sys/$setting"
 done
+# The settings hide parts of /proc. The kernel mounts no proc for a user namespace unless one is there with nothing hidden.
+mkdir -p "$1/own/proc"
+mount -t proc proc "$1/own/proc"
 : > "$1/machine-ready"
 # The first process of a process namespace is the one that reaps orphans.
 while :; do sleep 1000 & wait; done`;

@@ -39,8 +39,7 @@ export async function startCluster(dir: string, images: readonly string[]): Prom
     } finally {
       await machine.stop();
       // Hundreds of megabytes of unpacked images.
-      for (const name of ['containerd', 'containerd-state', 'kubelet', 'own'])
-        rmSync(join(nodeDir, name), { recursive: true, force: true });
+      for (const name of ['containerd', 'kubelet', 'own']) rmSync(join(nodeDir, name), { recursive: true, force: true });
     }
   };
   try {

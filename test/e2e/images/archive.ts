@@ -11,6 +11,10 @@ export interface Image {
   readonly programs: Readonly<Record<string, string>>;
   /** Path in the image -> where the symbolic link points to. */
   readonly links?: Readonly<Record<string, string>>;
+  /** Path in the image -> text. */
+  readonly texts?: Readonly<Record<string, string>>;
+  /** Empty folders, besides /tmp. */
+  readonly folders?: readonly string[];
   /** `config` of an OCI image configuration: Env, Entrypoint, … */
   readonly config?: object;
 }
@@ -20,7 +24,7 @@ const tar = (...args: string[]): void => {
 };
 
 /** Writes a docker-archive with one image. `file.d` is used for its parts and removed. */
-export function packImage(file: string, { name, programs, links = {}, config = {} }: Image): void {
+export function packImage(file: string, { name, programs, links = {}, texts = {}, folders = [], config = {} }: Image): void {
   const parts = `${file}.d`;
   const tree = join(parts, 'tree');
   // A pod's /tmp is everybody's, as in images of distributions.
@@ -34,6 +38,11 @@ export function packImage(file: string, { name, programs, links = {}, config = {
   for (const [path, target] of Object.entries(links)) {
     mkdirSync(dirname(join(tree, path)), { recursive: true });
     symlinkSync(target, join(tree, path));
+  }
+  for (const folder of folders) mkdirSync(join(tree, folder), { recursive: true });
+  for (const [path, text] of Object.entries(texts)) {
+    mkdirSync(dirname(join(tree, path)), { recursive: true });
+    writeFileSync(join(tree, path), text);
   }
   packTree(file, name, tree, config);
   rmSync(parts, { recursive: true });

@@ -1,126 +1,102 @@
-// Stands in for OpenShell's supervisor, with the command line that the webhook relies on:
+// Stands in for OpenShell's supervisor of the 0.0.x line, in file mode: the same variables and options, the same order of
+// steps, the same messages and exit codes. stand-in.test.ts holds the table of both.
 //
 //	copy-self DEST           copies this program
-//	[OPTIONS] -- [CMD...]    prints what it runs as, one line of JSON, then becomes CMD
+//	[OPTIONS] [--] CMD...    sets up the sandbox, and runs CMD in it
 //
-// The real one sets up a sandbox and keeps CMD as its child. Without CMD this one waits for a signal.
+// It does not evaluate Rego, speak to a gateway, end TLS or set nftables rules. Its proxy denies everything.
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"strings"
-	"syscall"
 )
 
-type report struct {
-	Supervisor string   `json:"supervisor"`
-	UID        int      `json:"uid"`
-	PID        int      `json:"pid"`
-	Argv       []string `json:"argv"`
-	Workdir    string   `json:"workdir"`
-	// Whether a file can be written beside this program, and the errno where it cannot.
-	ReadOnly   bool   `json:"readOnly"`
-	WriteError string `json:"writeError"`
-	// The effective capabilities, hexadecimal as in /proc/self/status.
-	Capabilities string `json:"capabilities"`
-}
+// The line that this program stands in for: -ldflags '-X main.line=0.0.111' makes another stand-in, which keeps the
+// program's output to itself.
+var line = "0.0.110"
+
+// The first argument of the process that becomes CMD.
+const becomeProgram = "become-program"
 
 func main() {
-	err := run(os.Args[1:])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "supervisor:", err)
-		os.Exit(1)
+	args := os.Args[1:]
+	switch {
+	case len(args) > 0 && args[0] == "copy-self":
+		if len(args) < 2 {
+			exit(errorf("usage: openshell-sandbox copy-self <DEST>"))
+		}
+		exit(copySelf(args[1]))
+	case len(args) == 2 && args[0] == becomeProgram:
+		enterSandbox(args[1])
 	}
+	options := parseOptions(args)
+	startLog(options)
+	code, err := supervise(options)
+	if err != nil {
+		exit(err)
+	}
+	os.Exit(code)
 }
 
-func run(args []string) error {
-	if len(args) == 2 && args[0] == "copy-self" {
-		return copySelf(args[1])
+// supervise takes the steps of the real one in its order, and returns the exit code of CMD.
+func supervise(options options) (int, error) {
+	logInfo("openshell_sandbox", "Starting sandbox")
+	policy, err := loadPolicy(options)
+	if err != nil {
+		return 0, err
 	}
-	var command []string
-	for i := 0; i < len(args); i++ {
-		switch {
-		case args[i] == "--":
-			command, args = args[i+1:], args[:i]
-		case args[i] == "--workdir" && i+1 < len(args):
-			if err := enter(args[i+1]); err != nil {
-				return err
-			}
-			i++
+	identity, err := identityOfDriver()
+	if err != nil {
+		return 0, err
+	}
+	network, err := makeNetwork()
+	if err != nil {
+		return 0, err
+	}
+	defer network.remove()
+	if err := startProxy(network, options); err != nil {
+		return 0, err
+	}
+	if dropsPrivileges() {
+		if err := prepareFiles(policy, identity); err != nil {
+			return 0, err
 		}
 	}
-	if err := printReport(); err != nil {
-		return err
-	}
-	if len(command) == 0 {
-		end := make(chan os.Signal, 1)
-		signal.Notify(end, syscall.SIGINT, syscall.SIGTERM)
-		<-end
-		return nil
-	}
-	program, err := exec.LookPath(command[0])
-	if err != nil {
-		return err
-	}
-	return syscall.Exec(program, command, os.Environ())
+	return runProgram(options, policy, identity, network)
 }
 
 func copySelf(destination string) error {
-	source, err := os.Open("/proc/self/exe")
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.OpenFile(destination, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(target, source); err != nil {
-		return err
-	}
-	return target.Close()
-}
-
-func enter(folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return err
-	}
-	return os.Chdir(folder)
-}
-
-func printReport() error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	workdir, err := os.Getwd()
+	if info, err := os.Stat(destination); err == nil && info.IsDir() {
+		destination = filepath.Join(destination, filepath.Base(program))
+	}
+	if err := os.MkdirAll(filepath.Dir(destination), 0o755); err != nil {
+		return systemError(err)
+	}
+	source, err := os.Open(program)
 	if err != nil {
-		return err
+		return systemError(err)
 	}
-	status, err := os.ReadFile("/proc/self/status")
+	defer source.Close()
+	target, err := os.OpenFile(destination, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err != nil {
-		return err
+		return systemError(err)
 	}
-	r := report{Supervisor: program, UID: os.Getuid(), PID: os.Getpid(), Argv: os.Args, Workdir: workdir}
-	probe := filepath.Join(filepath.Dir(program), ".probe")
-	var errno syscall.Errno
-	if err := os.WriteFile(probe, nil, 0o600); err == nil {
-		_ = os.Remove(probe)
-	} else if errors.As(err, &errno) {
-		r.WriteError = errno.Error()
-		r.ReadOnly = errno == syscall.EROFS
+	if _, err := io.Copy(target, source); err != nil {
+		return systemError(err)
 	}
-	for _, line := range strings.Split(string(status), "\n") {
-		if value, found := strings.CutPrefix(line, "CapEff:"); found {
-			r.Capabilities = strings.TrimSpace(value)
-		}
+	if err := target.Chmod(0o755); err != nil {
+		return systemError(err)
 	}
-	return json.NewEncoder(os.Stdout).Encode(r)
+	return target.Close()
+}
+
+func errorf(format string, values ...any) error {
+	return fmt.Errorf(format, values...)
 }
