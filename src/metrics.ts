@@ -2,6 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { AdmissionRequest } from './admission/review.ts';
 import type { Outcome } from './sideload/outcome.ts';
 import type { ClusterFacts } from './sideload/settings.ts';
+import type { ImageFit } from './sideload/supervisor-image.ts';
 
 const IMAGE_VOLUME_STATES: readonly ClusterFacts['imageVolumes'][] = ['kept', 'dropped', 'unknown'];
 
@@ -102,6 +103,12 @@ export function createMetrics(version: string, lostLines: () => number) {
     labelNames: ['state'],
     registers,
   });
+  const supervisorImages = new Gauge({
+    name: 'openshell_sideload_supervisor_image_info',
+    help: 'Always 1; the labels tell the configured supervisor image, and whether it holds a supervisor that runs in the pod (yes, moving, unknown).',
+    labelNames: ['image', 'fits'],
+    registers,
+  });
   const nodes = new Gauge({
     name: 'openshell_sideload_nodes',
     help: 'Schedulable Linux nodes, by whether they are known to mount image volumes (yes, unknown); absent when nodes cannot be listed.',
@@ -149,6 +156,9 @@ export function createMetrics(version: string, lostLines: () => number) {
     },
     apiServerFailure(): void {
       apiServerFailures.inc();
+    },
+    supervisorImage(image: string, fits: ImageFit['fits']): void {
+      supervisorImages.set({ image, fits }, 1);
     },
     cluster(facts: ClusterFacts): void {
       for (const state of IMAGE_VOLUME_STATES) imageVolumes.set({ state }, state === facts.imageVolumes ? 1 : 0);

@@ -8,6 +8,7 @@ import type { Config } from './config.ts';
 import { watchUnused } from './connections.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { buildServer, REQUEST_TIMEOUT_MS } from './server.ts';
+import { judgeSupervisorImage } from './sideload/supervisor-image.ts';
 import { openCertificateSource } from './tls/source.ts';
 
 /** A webhook that serves. */
@@ -33,6 +34,11 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
   const source = await openCertificateSource(config.certificates, log, metrics);
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
+  const { image } = config.sideload;
+  const { fits, detail } = judgeSupervisorImage(image);
+  metrics.supervisorImage(image, fits);
+  if (fits === 'moving') log.warn({ image }, `the supervisor image ${detail}`);
+
   let draining = false;
   const tls = { ...source.initial, minVersion: config.tlsMinVersion };
   const app = buildServer({ settings: config.sideload, facts: cluster.facts, tls, log, metrics, draining: () => draining });
@@ -44,6 +50,7 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
     { name: 'serving', ready: !draining, detail: draining ? 'draining' : 'accepting admission reviews' },
     certificates.readiness(),
     cluster.readiness(),
+    { name: 'supervisor image', ready: true, detail: `${image}: ${detail}` },
   ]);
 
   const closeUnused = watchUnused(app.server);

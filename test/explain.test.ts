@@ -8,10 +8,11 @@ import { type ClusterFacts, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts'
 import { readCorpus } from './corpus.ts';
 import { listGoldens, readGolden } from './goldens.ts';
 import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from './pods.ts';
-import { DROPPING, method, REFUSED_PODS } from './refusals.ts';
+import { DROPPING, ENFORCED, method, REFUSED_PODS } from './refusals.ts';
 
 const AROUND: Surroundings = {
   namespace: { name: 'agents', labels: { 'openshell.ai/sideload': 'enabled' } },
+  configMaps: [],
   entries: [
     {
       name: 'sandbox.sideload.openshell.ai',
@@ -44,6 +45,7 @@ describe('a pod is explained step by step', () => {
       'yes container: agent: its name',
       "yes method: image-volume: the operator's (default)",
       'yes supervisor: not there yet',
+      'yes policy: files that OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA name',
       'yes cluster: API server v1.36.3 keeps image volumes, 3 of 3 schedulable Linux nodes are known to mount them',
       'result result: injected: the supervisor was put into the pod',
     ]);
@@ -137,6 +139,50 @@ describe('a pod is explained step by step', () => {
 
   it('that the API server would strip', () => {
     expect(explained(sandbox(), { facts: DROPPING })).toContain('no cluster: API server v1.34.4 drops image volumes');
+  });
+
+  it.each([
+    {
+      why: 'the annotation',
+      pod: sandbox({ annotations: { 'openshell.ai/policy': 'agent-policy' } }),
+      says: 'yes policy: ConfigMap agent-policy: annotation openshell.ai/policy',
+    },
+    {
+      why: 'the operator',
+      pod: sandbox({ spec: { containers: [agent({ env: null })] } }),
+      flags: ['--policy=configmap:sandbox-policy', '--policy-rules=image:registry.example/rules:1'],
+      says: "yes policy: ConfigMap sandbox-policy, rules from image registry.example/rules:1: the operator's (--policy)",
+    },
+    {
+      why: 'nowhere',
+      pod: sandbox({ spec: { containers: [agent({ env: null })] } }),
+      says: 'no policy: none',
+    },
+    {
+      why: 'the image, perhaps',
+      pod: sandbox({ spec: { containers: [agent({ env: null })] } }),
+      flags: ['--missing-policy=warn'],
+      says: 'unknown policy: the image may bring it, which cannot be seen at admission',
+    },
+    {
+      why: 'the operator, whose policy the namespace enforces',
+      pod: sandbox(),
+      flags: ENFORCED.slice(0, 1),
+      around: { ...AROUND, namespace: { name: 'agents', labels: { ...AROUND.namespace.labels, 'openshell.ai/policy-mode': 'enforced' } } },
+      says: `yes policy: image registry.example/policy@sha256:${'a'.repeat(64)}: the operator's (--policy), enforced`,
+    },
+  ])('with its policy from $why', ({ pod, flags = [], around = AROUND, says }) => {
+    expect(explained(pod, { flags, around })).toContain(says);
+  });
+
+  it.each([
+    { keys: ['policy.yaml', 'policy.rego'], says: 'yes policy files: ConfigMap agents/p has policy.yaml, policy.rego' },
+    { keys: ['policy.yaml'], says: 'no policy files: ConfigMap agents/p lacks policy.rego: the pod waits until it is added' },
+    { keys: 'missing' as const, says: 'no policy files: ConfigMap agents/p is not there: the pod waits until it is created' },
+    { keys: 'forbidden' as const, says: 'unknown policy files: you may not read ConfigMap agents/p' },
+  ])('with the ConfigMap of its policy: $keys', ({ keys, says }) => {
+    const configMaps = [{ name: 'agents/p', wanted: ['policy.yaml', 'policy.rego'], keys }];
+    expect(explained(sandbox({ annotations: { 'openshell.ai/policy': 'p' } }), { around: { ...AROUND, configMaps } })).toContain(says);
   });
 
   it('with its warnings', () => {

@@ -304,10 +304,29 @@ describe('the webhook over TLS', () => {
     expect([(await admin(running, '/healthz')).status, (await admin(running, '/readyz')).status]).toEqual([200, 200]);
     expect(await (await admin(running, '/readyz?verbose')).text()).toEqual(
       expect.stringMatching(
-        /^\[\+\] serving: accepting admission reviews\n\[\+\] certificate: from .*\/tls, valid until 20.*Z\n\[\+\] cluster: not asked: image volumes are assumed to be kept\nok$/,
+        /^\[\+\] serving: accepting admission reviews\n\[\+\] certificate: from .*\/tls, valid until 20.*Z\n\[\+\] cluster: not asked: image volumes are assumed to be kept\n\[\+\] supervisor image: ghcr.io\/nvidia\/openshell\/supervisor:0.0.110: in-pod supervisor of OpenShell 0.0.110\nok$/,
       ),
     );
     expect((await admin(running, '/mutate')).status).toBe(404);
+  });
+
+  it('says that the supervisor image moves, at start, in its readiness and in a metric', async () => {
+    const moving = await start('--supervisor-image=ghcr.io/nvidia/openshell/supervisor:latest');
+    expect(logged).toContainEqual(
+      expect.objectContaining({ msg: expect.stringContaining('the supervisor image is tagged latest: it moves') }),
+    );
+    expect(await (await admin(moving, '/readyz?verbose')).text()).toContain('supervisor:latest: is tagged latest: it moves');
+    expect(await (await admin(moving, '/metrics')).text()).toContain(
+      'openshell_sideload_supervisor_image_info{image="ghcr.io/nvidia/openshell/supervisor:latest",fits="moving"} 1',
+    );
+    await moving.drain();
+  });
+
+  it('answers for namespaces that enforce a policy at /mutate/enforced', async () => {
+    const answer = async (path: string): Promise<{ allowed: boolean; auditAnnotations: object }> =>
+      JSON.parse((await send(running.port, JSON.stringify(review(sandbox())), { path })).body).response;
+    expect(await answer('/mutate')).toMatchObject({ allowed: true, auditAnnotations: { reason: 'injected' } });
+    expect(await answer('/mutate/enforced')).toMatchObject({ allowed: false, auditAnnotations: { reason: 'policy-not-allowed' } });
   });
 });
 

@@ -2,14 +2,25 @@
 
 import type { V1LabelSelector } from '@kubernetes/client-node';
 import type { Config } from '../config.ts';
-import { MANAGED_BY_LABEL, METHOD_ANNOTATION, NAMESPACE_LABEL, SANDBOX_LABEL } from '../sideload/contract.ts';
+import {
+  ENV,
+  MANAGED_BY_LABEL,
+  METHOD_ANNOTATION,
+  NAMESPACE_LABEL,
+  POLICY_ANNOTATION,
+  POLICY_ENFORCED,
+  POLICY_MODE_LABEL,
+  SANDBOX_LABEL,
+} from '../sideload/contract.ts';
 import { decide, isComplete } from '../sideload/decide.ts';
 import { findExisting, findInstaller, isHalfThere } from '../sideload/existing.ts';
 import { annotatedMethod, operatorMethod } from '../sideload/method.ts';
 import { INJECTIONS, type Outcome, REFUSALS, SKIPS } from '../sideload/outcome.ts';
-import type { Pod } from '../sideload/pod.ts';
+import type { Container, Pod } from '../sideload/pod.ts';
+import { choosePolicy } from '../sideload/policy.ts';
 import { CHOICES, chooseContainer } from '../sideload/selection.ts';
-import type { ClusterFacts } from '../sideload/settings.ts';
+import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
+import { isProcessOnly } from '../sideload/topology.ts';
 import { matchesSelector } from './label-selector.ts';
 
 /** How a line begins: whether the step leads towards a supervisor, is not known, or is only worth knowing; or the result. */
@@ -28,9 +39,20 @@ interface Entry {
   readonly objectSelector?: V1LabelSelector;
 }
 
+/** What is known of a ConfigMap that holds a policy. */
+interface FoundConfigMap {
+  readonly name: string;
+  /** Keys that the policy takes of it. */
+  readonly wanted: readonly string[];
+  /** Its keys; `missing` where there is none, `forbidden` where the user may not read it. */
+  readonly keys: readonly string[] | 'missing' | 'forbidden';
+}
+
 /** What a cluster has around a pod. */
 export interface Surroundings {
   readonly namespace: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+  /** The ConfigMaps that the pod's policy needs, as the user may read them. */
+  readonly configMaps: readonly FoundConfigMap[];
   /** Undefined: the webhook configuration is not there. */
   readonly entries: readonly Entry[] | undefined;
 }
@@ -43,12 +65,14 @@ type Explained = Pick<Config, 'sideload' | 'methodOrigin'>;
  * @param around undefined where no cluster was asked
  */
 export function explainPod(pod: Pod, around: Surroundings | undefined, config: Explained, facts: ClusterFacts): Step[] {
-  const outcome = decide(pod, config.sideload, facts);
+  const isEnforced = around?.namespace.labels[POLICY_MODE_LABEL] === POLICY_ENFORCED;
+  const explained = { ...config, sideload: isEnforced ? enforcing(config.sideload) : config.sideload };
+  const outcome = decide(pod, explained.sideload, facts);
   const labelled = labelStep(pod, outcome);
   const reached = around ? reachSteps(pod, around) : [notAsked];
   const steps = [...reached, labelled];
   if (reached.some(({ mark }) => mark === 'no')) return [...steps, result('the webhook is not called: the pod is stored as it is')];
-  if (labelled.mark === 'yes') steps.push(...podSteps(pod, config, facts));
+  if (labelled.mark === 'yes') steps.push(...podSteps(pod, explained, facts), ...(around?.configMaps ?? []).map(configMapStep));
   return [...steps, ...resultSteps(outcome)];
 }
 
@@ -65,7 +89,7 @@ function labelStep({ metadata }: Pod, outcome: Outcome): Step {
       : managed !== undefined
         ? `${MANAGED_BY_LABEL}: ${JSON.stringify(managed)}`
         : `neither ${SANDBOX_LABEL} nor ${MANAGED_BY_LABEL}`;
-  const ends = ['not-labelled', 'opted-out', 'mirror-pod', 'unknown-label-value'].includes(outcome.reason);
+  const ends = ['not-labelled', 'opted-out', 'mirror-pod', 'two-pod-openshell', 'unknown-label-value'].includes(outcome.reason);
   return step(ends ? 'no' : 'yes', 'label', seen);
 }
 
@@ -112,7 +136,44 @@ function podSteps(pod: Pod, { sideload, methodOrigin }: Explained, facts: Cluste
     : isHalfThere(existing)
       ? 'a part of it is there'
       : 'not there yet';
-  return [...steps, step('yes', 'supervisor', there), ...clusterSteps(method, facts)];
+  return [
+    ...steps,
+    step('yes', 'supervisor', there),
+    ...policySteps(pod, container, existing.launched, sideload),
+    ...clusterSteps(method, facts),
+  ];
+}
+
+/** Where the policy comes from. */
+function policySteps(pod: Pod, container: Container, launched: boolean, settings: SideloadSettings): Step[] {
+  if (launched && isProcessOnly(container)) return [];
+  const choice = choosePolicy(pod, container, settings);
+  if ('verdict' in choice) return [step('no', 'policy', choice.message)];
+  switch (choice.from) {
+    case 'annotation':
+      return [step('yes', 'policy', `${choice.policy.origin}: annotation ${POLICY_ANNOTATION}`)];
+    case 'operator':
+      return [step('yes', 'policy', `${choice.policy.origin}: the operator's (--policy)${settings.policy.enforced ? ', enforced' : ''}`)];
+    case 'files':
+      return [step('yes', 'policy', `files that ${ENV.policyRules} and ${ENV.policyData} name`)];
+    case 'gateway':
+      return [step('yes', 'policy', `the gateway of ${ENV.endpoint}`)];
+    case 'envFrom':
+      return [step('unknown', 'policy', 'envFrom may bring it, which cannot be seen at admission')];
+    case 'nothing':
+      return settings.policy.missing === 'warn'
+        ? [step('unknown', 'policy', 'the image may bring it, which cannot be seen at admission')]
+        : [step('no', 'policy', 'none')];
+  }
+}
+
+function configMapStep({ name, wanted, keys }: FoundConfigMap): Step {
+  if (keys === 'forbidden') return step('unknown', 'policy files', `you may not read ConfigMap ${name}`);
+  if (keys === 'missing') return step('no', 'policy files', `ConfigMap ${name} is not there: the pod waits until it is created`);
+  const lacking = wanted.filter((key) => !keys.includes(key));
+  return lacking.length === 0
+    ? step('yes', 'policy files', `ConfigMap ${name} has ${wanted.join(', ')}`)
+    : step('no', 'policy files', `ConfigMap ${name} lacks ${lacking.join(', ')}: the pod waits until it is added`);
 }
 
 function clusterSteps(method: string, { imageVolumes, serverVersion, nodes }: ClusterFacts): Step[] {

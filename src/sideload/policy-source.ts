@@ -26,6 +26,12 @@ export type PolicySource = { readonly from: 'configmap'; readonly name: string }
 /** Where the rules come from; `same`: from where the data does. `supervisor`: a path inside the operator's supervisor image. */
 export type PolicyRules = PolicySource | { readonly from: 'same' } | { readonly from: 'supervisor'; readonly path: string };
 
+/** What a policy takes of a ConfigMap. */
+export interface ConfigMapFiles {
+  readonly name: string;
+  readonly keys: readonly string[];
+}
+
 /** A policy as it gets into a pod. */
 export interface Policy {
   readonly volumes: readonly FileVolume[];
@@ -33,6 +39,8 @@ export interface Policy {
   readonly variables: readonly [Variable, Variable];
   /** For people: `ConfigMap team-policy`, `image registry.example/policy@sha256:…`. */
   readonly origin: string;
+  /** ConfigMaps that a kubelet needs, in the pod's namespace, with the keys that it takes of each. */
+  readonly configMaps: readonly ConfigMapFiles[];
   /** Whether it needs the API server to keep image volumes. */
   readonly usesImages: boolean;
   /** Whether the rules lie in the supervisor's image, which only method image-volume mounts. */
@@ -51,6 +59,15 @@ function volume(name: string, mountPath: string, source: PolicySource, files: re
     return { name, mountPath, source: { projected: { sources: [configMapSource(source.name, files)], defaultMode: MODE } } };
   const { reference } = source;
   return { name, mountPath, source: { image: { reference, ...(pullPolicy === '' ? {} : { pullPolicy }) } } };
+}
+
+interface Projection {
+  readonly configMap: { readonly name: string; readonly items: readonly { readonly key: string }[] };
+}
+
+function configMapsOf({ source }: FileVolume): ConfigMapFiles[] {
+  const { projected } = source as { projected?: { sources: readonly Projection[] } };
+  return (projected?.sources ?? []).map(({ configMap: { name, items } }) => ({ name, keys: items.map(({ key }) => key) }));
 }
 
 function describe(source: PolicySource): string {
@@ -73,6 +90,7 @@ export function policyFrom(data: PolicySource, rules: PolicyRules, pullPolicy: s
       { name: ENV.policyData, value: dataFile },
     ],
     origin,
+    configMaps: volumes.flatMap(configMapsOf),
     usesImages: data.from === 'image' || rules.from === 'image',
     usesSupervisorImage: rules.from === 'supervisor',
   });

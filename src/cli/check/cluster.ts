@@ -3,6 +3,7 @@
 import { answer } from '../../cluster/client.ts';
 import { keepsByVersion, keepsImageVolumes, readServerVersion } from '../../cluster/image-volumes.ts';
 import { countNodes } from '../../cluster/nodes.ts';
+import { judgeSupervisorImage } from '../../sideload/supervisor-image.ts';
 import type { Context } from './context.ts';
 import { type Finding, failed, Obstacle, ok, warning } from './finding.ts';
 import type { Group } from './run.ts';
@@ -56,6 +57,12 @@ async function nodes(context: Context): Promise<Finding> {
   return ok(detail);
 }
 
+async function supervisorImage(context: Context): Promise<Finding> {
+  const { image } = await context.settings();
+  const { fits, detail } = judgeSupervisorImage(image);
+  return fits === 'yes' ? ok(`${image}: ${detail}`) : warning(`${image} ${detail}`, 'docs/compatibility.md says which OpenShell fits');
+}
+
 export const CLUSTER: Group<Context> = {
   heading: 'cluster',
   checks: [
@@ -63,5 +70,6 @@ export const CLUSTER: Group<Context> = {
     { name: 'admission API', needs: ['API server'], run: admissionApi },
     { name: 'image volumes', needs: ['API server'], run: imageVolumes },
     { name: 'nodes', needs: ['API server'], run: nodes },
+    { name: 'supervisor image', run: supervisorImage },
   ],
 };

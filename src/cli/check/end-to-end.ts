@@ -2,25 +2,27 @@
 
 import { answer, statusOf } from '../../cluster/client.ts';
 import {
-  ENV,
   MANAGED_BY_LABEL,
   MANAGED_BY_OPENSHELL,
   NAMESPACE_LABEL,
+  POLICY_ANNOTATION,
+  POLICY_ENFORCED,
+  POLICY_MODE_LABEL,
   SANDBOX_LABEL,
   SIDELOADED_ANNOTATION,
 } from '../../sideload/contract.ts';
 import { decide } from '../../sideload/decide.ts';
 import type { Pod } from '../../sideload/pod.ts';
-import { UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
+import { enforcing, UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
 import type { Context } from './context.ts';
 import { type Finding, failed, ok, skipped } from './finding.ts';
 import type { Check, Group } from './run.ts';
 
 /** Small, and with limits, for namespaces whose quota asks for them. It needs no service account. */
-function sandbox(label: string, value: string): Pod {
+function sandbox(label: string, value: string, policy: Readonly<Record<string, string>>): Pod {
   const size = { cpu: '10m', memory: '16Mi' };
   return {
-    metadata: { generateName: 'openshell-sideload-check-', labels: { [label]: value } },
+    metadata: { generateName: 'openshell-sideload-check-', labels: { [label]: value }, annotations: policy },
     spec: {
       automountServiceAccountToken: false,
       containers: [
@@ -28,10 +30,6 @@ function sandbox(label: string, value: string): Pod {
           name: 'agent',
           image: 'check',
           command: ['check'],
-          env: [
-            { name: ENV.sandboxId, value: 'check' },
-            { name: ENV.endpoint, value: 'https://check' },
-          ],
           resources: { requests: size, limits: size },
         },
       ],
@@ -46,15 +44,23 @@ async function namespaceFor({ sandboxNamespace, labelledNamespaces, config }: Co
   return candidates.map(({ metadata }) => metadata?.name ?? '').find((name) => name !== 'kube-system' && name !== config.namespace);
 }
 
+async function isEnforced({ labelledNamespaces }: Context, namespace: string): Promise<boolean> {
+  const found = (await labelledNamespaces()).find(({ metadata }) => metadata?.name === namespace);
+  return found?.metadata?.labels?.[POLICY_MODE_LABEL] === POLICY_ENFORCED;
+}
+
 const tryLabel =
   (label: string, value: string) =>
   async (context: Context): Promise<Finding> => {
     const namespace = await namespaceFor(context);
     if (namespace === undefined) return skipped('no namespace opted in; --in=NAMESPACE names one');
     const { k8s, config } = context.cluster;
-    const request = config
-      .makeApiClient(k8s.CoreV1Api)
-      .createNamespacedPod({ namespace, body: sandbox(label, value) as object, dryRun: 'All' });
+    const settings = (await context.deployed()).config.sideload;
+    const judged = (await isEnforced(context, namespace)) ? enforcing(settings) : settings;
+    // A dry run mounts nothing: the ConfigMap need not be there. Where the policy is enforced, no pod may name one.
+    const policy = judged.policy.enforced ? {} : { [POLICY_ANNOTATION]: 'check' };
+    const body = sandbox(label, value, policy) as object;
+    const request = config.makeApiClient(k8s.CoreV1Api).createNamespacedPod({ namespace, body, dryRun: 'All' });
     let stored: Pod;
     try {
       // The client's classes carry dates; the core reads JSON.
@@ -63,7 +69,7 @@ const tryLabel =
       if (statusOf(error) === undefined || !(error instanceof Error)) throw error;
       return failed(error.message, wayOut(error.message, namespace));
     }
-    const outcome = decide(stored, (await context.deployed()).config.sideload, UNKNOWN_CLUSTER);
+    const outcome = decide(stored, judged, UNKNOWN_CLUSTER);
     if (outcome.reason === 'already-sideloaded')
       return ok(
         `namespace ${namespace} would store it under its supervisor, method ${stored.metadata?.annotations?.[SIDELOADED_ANNOTATION]}`,
@@ -71,7 +77,7 @@ const tryLabel =
     const why = outcome.verdict === 'refuse' ? outcome.message : 'its supervisor is missing, or not whole';
     return failed(
       `namespace ${namespace} would store a sandbox that is not under its supervisor: ${why}`,
-      'see the crosses above; else another webhook takes it out, which the backstop catches: docs/security.md#backstop',
+      'fix the failed checks above; otherwise another webhook removes it, which the backstop catches: docs/security.md#backstop',
     );
   };
 

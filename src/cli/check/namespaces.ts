@@ -1,11 +1,16 @@
 /** Namespaces that opted in, and whether sandboxes can be created there. */
 
 import type { V1LabelSelector, V1Namespace } from '@kubernetes/client-node';
-import { NAMESPACE_LABEL } from '../../sideload/contract.ts';
+import { answer } from '../../cluster/client.ts';
+import { readConfigMapKeys } from '../../cluster/config-maps.ts';
+import { NAMESPACE_LABEL, POLICY_ENFORCED, POLICY_MODE_LABEL, SANDBOX_LABEL } from '../../sideload/contract.ts';
+import type { Pod } from '../../sideload/pod.ts';
+import { policyFilesOf } from '../../sideload/policy.ts';
+import { enforcing, type SideloadSettings } from '../../sideload/settings.ts';
 import { matchesSelector } from '../label-selector.ts';
 import type { Context } from './context.ts';
 import { entriesOf } from './entries.ts';
-import { type Finding, failed, ok, warning } from './finding.ts';
+import { type Finding, failed, ok, problemsOr, warning } from './finding.ts';
 import type { Group } from './run.ts';
 
 /** Source: kubernetes.io/docs/concepts/security/pod-security-standards. */
@@ -38,7 +43,53 @@ async function opted({ labelledNamespaces, configuration, config }: Context): Pr
   return findings.length > 0 ? findings : [warning('none has opted in: no pod becomes a sandbox', OPT_IN)];
 }
 
+/** A namespace may hold more pods; the ConfigMaps of so many say enough. */
+const MAX_PODS = 500;
+
+/** Policies that pods name, and that the operator names for all pods, of one namespace. */
+async function policiesIn(namespace: V1Namespace, { cluster }: Context, settings: SideloadSettings): Promise<Finding[]> {
+  const { name = '', labels = {} } = namespace.metadata ?? {};
+  const mode = labels[POLICY_MODE_LABEL];
+  if (mode !== undefined && mode !== POLICY_ENFORCED && mode !== 'default')
+    return [
+      failed(
+        `${name}: label ${POLICY_MODE_LABEL} is ${JSON.stringify(mode)}, which enforces nothing`,
+        `kubectl label namespace ${name} ${POLICY_MODE_LABEL}=${POLICY_ENFORCED} --overwrite`,
+      ),
+    ];
+  const judged = mode === POLICY_ENFORCED ? enforcing(settings) : settings;
+  if (judged.policy.enforced && !judged.policy.enforceable)
+    return [failed(`${name} enforces a policy, and --policy is no image by digest: sandboxes are refused there`, 'docs/policy.md')];
+  const core = cluster.config.makeApiClient(cluster.k8s.CoreV1Api);
+  const request = core.listNamespacedPod({ namespace: name, labelSelector: `${SANDBOX_LABEL}=true`, limit: MAX_PODS });
+  const { items } = await answer(`list pods of namespace ${name}`, request);
+  const pods = items.map((pod) => JSON.parse(JSON.stringify(pod)) as Pod);
+  const wanted = new Map<string, Set<string>>();
+  const files = [...(judged.policy.operator?.configMaps ?? []), ...pods.flatMap((pod) => policyFilesOf(pod, judged))];
+  for (const { name: file, keys } of files) wanted.set(file, new Set([...(wanted.get(file) ?? []), ...keys]));
+  const findings = [...wanted].map(async ([file, keys]): Promise<Finding> => {
+    const found = await readConfigMapKeys(cluster, name, file);
+    const create = `openshell-sideload policy configmap ${file} -n ${name} -f policy.yaml --rules policy.rego | kubectl apply -f -`;
+    if (found === 'forbidden') return warning(`${name}: you may not read ConfigMap ${file}, which holds a policy`);
+    if (found === 'missing') return failed(`${name}: ConfigMap ${file} is missing: sandboxes that need it wait`, create);
+    const lacking = [...keys].filter((key) => !found.includes(key));
+    if (lacking.length === 0) return ok(`${name}: ConfigMap ${file} has ${[...keys].join(', ')}`);
+    return failed(`${name}: ConfigMap ${file} lacks ${lacking.join(', ')}: sandboxes that need it wait`, create);
+  });
+  return Promise.all(findings);
+}
+
+async function policies(context: Context): Promise<readonly Finding[]> {
+  const settings = await context.settings();
+  const namespaces = (await context.labelledNamespaces()).filter(({ metadata }) => metadata?.labels?.[NAMESPACE_LABEL] === 'enabled');
+  const findings = await Promise.all(namespaces.map((namespace) => policiesIn(namespace, context, settings)));
+  return problemsOr(findings.flat(), 'no pod needs a ConfigMap');
+}
+
 export const NAMESPACES: Group<Context> = {
   heading: 'namespaces',
-  checks: [{ name: 'opted in', needs: ['API server'], run: opted }],
+  checks: [
+    { name: 'opted in', needs: ['API server'], run: opted },
+    { name: 'policies', needs: ['API server'], run: policies },
+  ],
 };
