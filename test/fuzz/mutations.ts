@@ -80,10 +80,12 @@ export function mutate(random: Random, tree: Tree): void {
 
 /** Maps of the user's: the webhook reads or copies every member. */
 const MAPS = ['labels', 'annotations', 'nodeSelector', 'requests', 'limits'];
+/** Sources of volumes that the webhook compares with its own, member by member. */
+const COMPARED = ['projected', 'secret'];
 
 /** Adds what the webhook has no business with: unknown members with odd names and values, or a member again as it is. */
 export function addNoise(random: Random, tree: Tree): void {
-  const objects = nodesIn(tree, (name) => !MAPS.includes(name)).filter(({ kind }) => kind === 'object');
+  const objects = nodesIn(tree, (name) => ![...MAPS, ...COMPARED].includes(name)).filter(({ kind }) => kind === 'object');
   for (let left = 1 + random.below(4); left > 0; left--) {
     const { entries }: Node = random.pick(objects);
     const entry = entries.length > 0 && random.chance(0.3) ? random.pick(entries) : undefined;

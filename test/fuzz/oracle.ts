@@ -187,6 +187,8 @@ function labelOf(pod: Pod): string | undefined {
   return labels?.['openshell.ai/sandbox'] ?? (labels?.['openshell.ai/managed-by'] === 'openshell' ? 'true' : undefined);
 }
 
+const TWO_POD_LABELS = ['openshell.ai/boundary-role', 'openshell.ai/boundary-pair', 'openshell.ai/component'];
+
 function mayBeLeftAlone(reason: string, request: Unknown): boolean {
   const pod = request.object as Pod;
   switch (reason) {
@@ -194,6 +196,11 @@ function mayBeLeftAlone(reason: string, request: Unknown): boolean {
       return !isPodCreation(request);
     case 'not-labelled':
       return labelOf(pod) === undefined;
+    case 'two-pod-openshell':
+      return (
+        pod.metadata?.labels?.['openshell.ai/sandbox'] === undefined &&
+        TWO_POD_LABELS.some((label) => pod.metadata?.labels?.[label] !== undefined)
+      );
     case 'opted-out':
       return labelOf(pod) === 'false';
     case 'mirror-pod':
@@ -226,11 +233,32 @@ const isMountPath = (path = ''): boolean => path.length <= 4096 && posix.resolve
 
 const mountsOf = ({ volumeMounts }: Container) => (volumeMounts ?? []).filter(({ mountPath }) => isMountPath(mountPath ?? ''));
 
-/** Whether the sandbox container starts the supervisor from a read-only mount of a volume that holds a trusted one. */
+/** Variables that would make a supervisor guard less, with the values that every sandbox has. */
+const HARMLESS: Readonly<Record<string, string>> = {
+  OPENSHELL_SUPERVISOR_TOPOLOGY: '',
+  OPENSHELL_NETWORK_ENFORCEMENT_MODE: '',
+  OPENSHELL_OCI_IMAGE_USER: '',
+  OPENSHELL_NETWORK_RUNTIME_CAPABILITIES: '',
+  OPENSHELL_NETWORK_BINARY_IDENTITY: 'required',
+};
+
+/** Whether the supervisor is told nothing by which it would guard less. The driver's sidecars are told otherwise. */
+function isPinned({ command, args, env }: Container): boolean {
+  if ([...(command ?? []), ...(args ?? [])].includes('--mode=process')) return true;
+  return Object.entries(HARMLESS).every(([name, value]) => {
+    const entries = (env ?? []).filter((variable) => variable.name === name);
+    return entries.length > 0 && entries.every((entry) => !entry.valueFrom && (entry.value ?? '') === value);
+  });
+}
+
+/**
+ * Whether the sandbox container starts the supervisor from a read-only mount of a volume that holds a trusted one, and tells it
+ * nothing by which it would guard less.
+ */
 function isGuarded(pod: Pod): boolean {
   const { spec } = pod;
   const container = chosen(pod);
-  if (!container || !startsSupervisor(container)) return false;
+  if (!container || !startsSupervisor(container) || !isPinned(container)) return false;
   const [mount, ...more] = mountsOf(container);
   if (!mount?.readOnly || mount.subPath || more.length > 0) return false;
   // The API server refuses a mount without a name.
@@ -265,7 +293,10 @@ const SETS = pattern(
   `${CONTAINER}/volumeMounts/\\d+/readOnly`,
   `${CONTEXT}/(runAsUser|runAsNonRoot)`,
 );
-const PINNED = pattern('OPENSHELL_(SANDBOX_[UG]ID|OCI_IMAGE_USER|SUPERVISOR_TOPOLOGY|NETWORK_ENFORCEMENT_MODE)');
+const PINNED = pattern(
+  'OPENSHELL_(SANDBOX_[UG]ID|OCI_IMAGE_USER|SUPERVISOR_TOPOLOGY|CONTAINER_IMAGE|POLICY_(RULES|DATA|POLL_INTERVAL_SECS)|LOG_PUSH_LEVEL)',
+  'OPENSHELL_NETWORK_(ENFORCEMENT_MODE|RUNTIME_CAPABILITIES|BINARY_IDENTITY)',
+);
 
 /** An operation may touch nothing of the user's that the contract does not name: what no operation covers stays as it was, digit by digit. */
 function judgeOperation(pod: Pod, { op, path, ...rest }: Unknown): void {
@@ -275,7 +306,6 @@ function judgeOperation(pod: Pod, { op, path, ...rest }: Unknown): void {
     (op === 'add' && SETS.test(path) && keepsWords(path, rest.value, at)) ||
     (op === 'add' && FILLS.test(path) && isEmpty(path, at)) ||
     (op === 'replace' && /\/env\/\d+$/.test(path) && PINNED.test(at(path)?.name)) ||
-    (op === 'replace' && /\/command\/0$/.test(path) && BINARIES.includes(rest.value)) ||
     (op === 'remove' && pattern(`${CONTEXT}/capabilities/drop/\\d+`).test(path) && at(path)?.toUpperCase() !== 'ALL');
   must(fine, `the patch does what the contract does not say: ${op} ${String(path).replaceAll(/\d+/g, 'N')}`);
 }
@@ -289,17 +319,17 @@ function isEmpty(path: string, at: (pointer: string) => Unknown): boolean {
 }
 
 /**
- * Args become what the container ran before, after `--`; nothing else sets them. Of a program that another webhook wrapped
- * around the supervisor, the supervisor with its three arguments goes.
+ * Args become what the container ran before, after `--`; nothing else sets them. Of a supervisor that was there, its options go;
+ * of a program that another webhook wrapped around the supervisor, the supervisor with its options.
  */
 function keepsWords(path: string, value: Unknown, at: (pointer: string) => Unknown): boolean {
   if (!path.endsWith('/args')) return true;
   const container = at(path.slice(0, -'/args'.length)) as Container;
   const words = [...(container.command ?? []), ...(container.args ?? [])];
-  const wrapped = words.findIndex(
-    (word, index) => BINARIES.includes(word) && words[index + 1] === '--workdir' && words[index + 3] === '--',
-  );
-  const kept = wrapped === -1 ? words : words.toSpliced(wrapped, 4);
+  const supervisor = words.findIndex((word, index) => BINARIES.includes(word) && (index === 0 || words[index + 1] === '--workdir'));
+  const end = words.indexOf('--', supervisor + 1);
+  const kept = supervisor === -1 || end === -1 ? words : words.toSpliced(supervisor, end + 1 - supervisor);
+  if (supervisor === 0 && end === -1) return isDeepStrictEqual(value, []);
   return [words, kept].some((wanted) => isDeepStrictEqual(value, ['--', ...wanted]));
 }
 
