@@ -90,7 +90,7 @@ function contradictions(values: Partial<OptionValues>): string[] {
       `--supervisor-sideload-method "${method}": --allowed-sideload-methods ${JSON.stringify(allowed.join(','))} lacks ${needs}`,
     );
   }
-  problems.push(...policyContradictions(values), ...proxyContradictions(values));
+  problems.push(...variableAndPolicyContradictions(values), ...proxyContradictions(values));
   const { certificates, 'tls-cert-dir': dir } = values;
   if (certificates === 'directory' && dir === '') problems.push('--certificates "directory": --tls-cert-dir has to name the directory');
   if ((certificates === 'local' || certificates === 'self-managed') && dir) {
@@ -104,7 +104,7 @@ function contradictions(values: Partial<OptionValues>): string[] {
   return problems;
 }
 
-function policyContradictions(values: Partial<OptionValues>): string[] {
+function variableAndPolicyContradictions(values: Partial<OptionValues>): string[] {
   const { policy: data, 'policy-rules': rules, 'supervisor-sideload-method': method, 'supervisor-image': image } = values;
   const problems: string[] = [];
   if (rules?.from === 'supervisor' && method && method !== 'image-volume')
@@ -114,6 +114,9 @@ function policyContradictions(values: Partial<OptionValues>): string[] {
   const env = new Set([...(values['supervisor-env'] ?? []), ...(values['pinned-env'] ?? [])].map(({ name }) => name));
   if (data && (env.has(ENV.policyRules) || env.has(ENV.policyData)))
     problems.push(`--policy: --supervisor-env names ${ENV.policyRules} or ${ENV.policyData} too: keep one of them`);
+  for (const { name } of values['supervisor-env'] ?? [])
+    if (values['pinned-env']?.some((pinned) => pinned.name === name))
+      problems.push(`--supervisor-env ${name}: --pinned-env gives it too: keep one of them`);
   if (values['policy-mode'] !== 'enforced' || !('policy' in values)) return problems;
   if (data?.from !== 'image' || !isPinned(data.reference))
     problems.push(
@@ -126,16 +129,24 @@ function policyContradictions(values: Partial<OptionValues>): string[] {
   return problems;
 }
 
+/** What the supervisor itself refuses to start with (crates/openshell-supervisor-network/src/upstream_proxy.rs). */
 function proxyContradictions(values: Partial<OptionValues>): string[] {
-  const { 'supervisor-arg': args = [], 'upstream-proxy-auth-secret': secret } = values;
+  const { 'supervisor-arg': args, 'upstream-proxy-auth-secret': secret } = values;
+  if (!args) return [];
   const has = (option: string): boolean => args.some((word) => word === option || word.startsWith(`${option}=`));
+  const [PROXY, FILE, INSECURE] = ['--upstream-proxy', '--upstream-proxy-auth-file', '--upstream-proxy-auth-allow-insecure'] as const;
   const problems: string[] = [];
-  if (secret && has('--upstream-proxy-auth-file'))
-    problems.push('--upstream-proxy-auth-secret: --supervisor-arg names --upstream-proxy-auth-file too: keep one of them');
-  if (secret && !has('--upstream-proxy'))
-    problems.push('--upstream-proxy-auth-secret: --supervisor-arg=--upstream-proxy=URL has to name the proxy');
-  const both = (values['supervisor-env'] ?? []).filter(({ name }) => values['pinned-env']?.some((pinned) => pinned.name === name));
-  for (const { name } of both) problems.push(`--supervisor-env ${name}: --pinned-env gives it too: keep one of them`);
+  if (secret && has(FILE)) problems.push(`--upstream-proxy-auth-secret: --supervisor-arg names ${FILE} too: keep one of them`);
+  if ((secret || args.length > 0) && !has(PROXY)) {
+    const what = secret ? '--upstream-proxy-auth-secret' : `--supervisor-arg ${args[0]?.split('=')[0]}`;
+    problems.push(`${what}: --supervisor-arg=${PROXY}=URL has to name the proxy`);
+  }
+  if ((secret || has(FILE)) && !has(INSECURE))
+    problems.push(
+      `${secret ? '--upstream-proxy-auth-secret' : `--supervisor-arg ${FILE}`}: the credentials travel in clear text to the proxy: say so with --supervisor-arg=${INSECURE}`,
+    );
+  if (!secret && !has(FILE) && has(INSECURE))
+    problems.push(`--supervisor-arg ${INSECURE}: there are no credentials: set --upstream-proxy-auth-secret=NAME/KEY`);
   return problems;
 }
 

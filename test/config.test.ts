@@ -183,6 +183,18 @@ describe('the configuration', () => {
     { args: ['--supervisor-arg=--upstream-proxy-connect-by-hostname=1'], says: 'takes no value' },
     { args: ['--supervisor-arg=--upstream-proxy=a', '--supervisor-arg=--upstream-proxy=b'], says: '--upstream-proxy is given twice' },
     { args: ['--upstream-proxy-auth-secret=proxy'], says: 'expected NAME/KEY' },
+    {
+      args: ['--upstream-proxy-auth-secret=p/a', '--supervisor-arg=--upstream-proxy=http://x'],
+      says: 'the credentials travel in clear text to the proxy: say so with --supervisor-arg=--upstream-proxy-auth-allow-insecure',
+    },
+    {
+      args: ['--supervisor-arg=--upstream-no-proxy=a'],
+      says: '--supervisor-arg --upstream-no-proxy: --supervisor-arg=--upstream-proxy=URL',
+    },
+    {
+      args: ['--supervisor-arg=--upstream-proxy=http://x', '--supervisor-arg=--upstream-proxy-auth-allow-insecure'],
+      says: 'there are no credentials: set --upstream-proxy-auth-secret=NAME/KEY',
+    },
     { args: ['--upstream-proxy-auth-secret=proxy/auth'], says: '--supervisor-arg=--upstream-proxy=URL has to name the proxy' },
     {
       args: ['--upstream-proxy-auth-secret=p/a', '--supervisor-arg=--upstream-proxy=x', '--supervisor-arg=--upstream-proxy-auth-file=/y'],

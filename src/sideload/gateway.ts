@@ -19,7 +19,7 @@ export function setsVariable({ env }: Container, name: string): boolean {
 }
 
 /** The literal value that the container's own `env` gives a variable; undefined where there is none, or it comes from elsewhere. */
-export function valueOf({ env }: Container, name: string): string | undefined {
+export function literalOf({ env }: Container, name: string): string | undefined {
   const last = env?.findLast((variable) => variable.name === name);
   return last === undefined || last.valueFrom ? undefined : (last.value ?? '');
 }
@@ -38,7 +38,7 @@ export function missingForGateway(pod: Pod, container: Container, { env, pinnedE
   const label = pod.metadata?.labels?.[SANDBOX_ID_LABEL];
   const has = (name: string): boolean =>
     setsVariable(container, name) || given(name) !== undefined || (name === ENV.sandboxId && Boolean(label));
-  const endpoint = valueOf(container, ENV.endpoint) || given(ENV.endpoint);
+  const endpoint = literalOf(container, ENV.endpoint) || given(ENV.endpoint);
   const needed: string[] = [ENV.endpoint, ENV.sandboxId, ...(endpoint?.startsWith('https://') ? TLS_VARIABLES : [])];
   const missing = needed.filter((name) => !has(name));
   return TOKEN_VARIABLES.some(has) ? missing : [...missing, ENV.sandboxTokenFile];

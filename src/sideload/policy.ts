@@ -5,7 +5,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { ENV, POLICY_ANNOTATION, POLICY_DATA_FILE } from './contract.ts';
-import { GATEWAY_VARIABLES, hasGateway, setsVariable, valueOf } from './gateway.ts';
+import { GATEWAY_VARIABLES, hasGateway, literalOf, setsVariable } from './gateway.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
 import type { Container, Pod } from './pod.ts';
 import { type ConfigMapFiles, type Policy, policyFrom } from './policy-source.ts';
@@ -22,7 +22,7 @@ export function isConfigMapName(name: string): boolean {
 
 /** Whether the container's variables name the files of this policy. */
 function namesFilesOf(container: Container, { variables }: Policy): boolean {
-  return variables.every(({ name, value }) => valueOf(container, name) === value);
+  return variables.every(({ name, value }) => literalOf(container, name) === value);
 }
 
 /** Whether container or operator name both files, and not those of the operator's policy. */
@@ -100,7 +100,7 @@ export function refuseBypass(
     return bypassed('arrives with a supervisor that has another policy', 'write only your program as command');
   const routes = ENV.inferenceRoutes;
   const isOperators = (name: string): boolean =>
-    [...pinnedEnv, ...env].some((variable) => isDeepStrictEqual(variable, { name, value: valueOf(container, name) }));
+    [...pinnedEnv, ...env].some((variable) => isDeepStrictEqual(variable, { name, value: literalOf(container, name) }));
   const own = [routes, ...GATEWAY_VARIABLES].find(
     (name) => container.env?.some((variable) => variable.name === name) && !isOperators(name),
   );

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { launchOf } from './launch.ts';
 import type { Container, PodSpec } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
-import { BINARY_PATHS, isTrusted, runsItsImage, wordsOf } from './supervisor-container.ts';
+import { BINARY_PATHS, isTrusted, runsItsImage } from './supervisor-container.ts';
 
 /** Names in OpenShell's sidecar topology (crates/openshell-driver-kubernetes/src/driver.rs). */
 const NETWORK_SIDECAR = 'openshell-supervisor-network';

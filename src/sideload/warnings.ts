@@ -1,6 +1,6 @@
 import { ENV, METHOD_ANNOTATION, POLICY_ANNOTATION, SANDBOX_ID_LABEL } from './contract.ts';
 import { willHaveVariable } from './environment.ts';
-import { missingForGateway, setsVariable, valueOf } from './gateway.ts';
+import { literalOf, missingForGateway, setsVariable } from './gateway.ts';
 import { enumerate, quote, type RefuseReason, type Warning } from './outcome.ts';
 import type { Plan } from './plan.ts';
 import type { Container, PodSpec } from './pod.ts';
@@ -94,14 +94,14 @@ function variableConcerns({ pod, container }: Plan): Concern[] {
     });
   }
   const label = pod.metadata?.labels?.[SANDBOX_ID_LABEL];
-  const id = valueOf(container, ENV.sandboxId);
+  const id = literalOf(container, ENV.sandboxId);
   if (label && id && id !== label) {
     concerns.push({
       code: 'sandbox-id-differs',
       message: `container ${name()} sets ${ENV.sandboxId} to ${quote(id)}, label ${SANDBOX_ID_LABEL} is ${quote(label)}: the variable counts; make them equal`,
     });
   }
-  if (valueOf(container, ENV.sandboxToken)) {
+  if (literalOf(container, ENV.sandboxToken)) {
     concerns.push({
       code: 'token-in-spec',
       message: `container ${name()} has a token in ${ENV.sandboxToken}, which everyone who may read the pod can read: mount a Secret and set ${ENV.sandboxTokenFile}`,

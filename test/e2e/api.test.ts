@@ -14,7 +14,7 @@ import type { Container, Pod } from '../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { listGoldens, readGolden } from '../goldens.ts';
 import { agent, sandbox } from '../pods.ts';
-import { ANY_METHOD, method, REFUSED_PODS } from '../refusals.ts';
+import { ANY_METHOD, ENFORCED, method, REFUSED_PODS } from '../refusals.ts';
 import { isSideloaded as hasSupervisor } from '../sideloaded.ts';
 import { type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
@@ -88,7 +88,7 @@ describe('a labelled pod in an opted-in namespace', () => {
     expect(pod.metadata?.annotations?.['openshell.ai/sideloaded']).toBe('image-volume');
     expect(pod.spec?.volumes).toContainEqual({
       name: 'openshell-supervisor-bin',
-      image: { reference: 'ghcr.io/nvidia/openshell/supervisor:latest', pullPolicy: 'IfNotPresent' },
+      image: { reference: 'ghcr.io/nvidia/openshell/supervisor:0.0.110', pullPolicy: 'IfNotPresent' },
     });
     expect(containerOf(pod)).toMatchObject({
       command: ['/opt/openshell/bin/openshell-sandbox', '--workdir', '/sandbox'],
@@ -199,13 +199,13 @@ describe('a labelled pod in an opted-in namespace', () => {
 
   it('gets the warnings that kubectl prints', async () => {
     const { code, stderr } = await create(
-      sandbox({ spec: { containers: [agent({ command: null, env: null }), agent({ name: 'logs' })] } }),
+      sandbox({ spec: { containers: [agent({ command: null, workingDir: '/' }), agent({ name: 'logs' })] } }),
     );
     expect([code, stderr.trim().split('\n')]).toEqual([
       0,
       [
         `Warning: container "agent" has no command: the image's ENTRYPOINT does not run, the supervisor starts its default shell; set command or OPENSHELL_MAIN_PROCESS_SPEC`,
-        'Warning: container "agent" has no policy source, the supervisor will exit: set OPENSHELL_SANDBOX_ID and OPENSHELL_ENDPOINT, or OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA',
+        'Warning: workingDir of container "agent" is "/", which the supervisor would open for writing: the program starts in "/sandbox"',
         'Warning: only container "agent" runs under the supervisor, not "logs"',
       ],
     ]);
@@ -229,6 +229,18 @@ describe('a pod that is no business of the webhook', () => {
       options: {},
     },
     { why: 'without labels of ours', pod: unlabelled, options: {} },
+    ...['supervisor', 'workload'].map((role) => ({
+      why: `of OpenShell 0.1 or newer, its ${role}`,
+      pod: sandbox({
+        labels: { 'openshell.ai/managed-by': 'openshell', 'openshell.ai/sandbox-id': 'x', 'openshell.ai/boundary-role': role },
+      }),
+      options: {},
+    })),
+    {
+      why: 'of OpenShell 0.1 or newer, by its component alone',
+      pod: sandbox({ labels: { 'openshell.ai/managed-by': 'openshell', 'openshell.ai/component': 'supervisor' } }),
+      options: {},
+    },
   ])('$why is stored untouched, and the webhook is not called', async ({ pod, options }) => {
     const before = (await admissions()).length;
     const result = await stored(pod, options);
@@ -255,6 +267,36 @@ describe('a refusal, as kubectl prints it', () => {
   });
 });
 
+describe('a namespace that enforces the policy', () => {
+  const strict = { namespace: 'strict' };
+  beforeAll(async () => {
+    await kubectl(['create', 'namespace', 'strict']);
+    await kubectl(['create', 'serviceaccount', 'default', '-n', 'strict']);
+    await kubectl(['label', 'namespace', 'strict', 'openshell.ai/sideload=enabled', 'openshell.ai/policy-mode=enforced']);
+    const isEnforced = async (): Promise<boolean> =>
+      (await create(sandbox(), { ...strict, dryRun: true })).stderr.includes('-enforced.sideload');
+    await waitFor('the namespace to be enforced', isEnforced, [webhook]);
+  });
+
+  it('refuses every sandbox while the operator has no policy that can be enforced', async () => {
+    await withFlags([]);
+    expect((await create(sandbox(), strict)).stderr).toContain(
+      'admission webhook "sandbox-enforced.sideload.openshell.ai" denied the request: this namespace enforces a policy, and the operator has none',
+    );
+  });
+
+  it('gives every sandbox the operator’s policy, and lets no pod choose another', async () => {
+    await withFlags(ENFORCED.slice(0, 1));
+    const pod = await stored(sandbox(), strict);
+    expect(containerOf(pod).env).toContainEqual({ name: 'OPENSHELL_POLICY_DATA', value: '/opt/openshell/policy/policy.yaml' });
+    expect(pod.spec?.volumes).toContainEqual(expect.objectContaining({ name: 'openshell-policy', image: expect.anything() }));
+    const chosen = sandbox({ annotations: { 'openshell.ai/policy': 'mine' } });
+    expect((await create(chosen, strict)).stderr).toContain("the operator's policy is enforced here: remove the annotation");
+    expect(isSideloaded(await stored(chosen)), 'elsewhere it may').toBe(true);
+    expect((await stored(sandbox({ labels: { 'openshell.ai/managed-by': 'openshell' } }), strict)).spec?.volumes).toHaveLength(2);
+  });
+});
+
 describe('every golden pod', () => {
   const goldens = listGoldens()
     .inputs.map(readGolden)
@@ -262,8 +304,9 @@ describe('every golden pod', () => {
   it.each(goldens)('$name passes the validation of the API server and is stored under its supervisor', async ({ pod, flags, config }) => {
     await withFlags(flags);
     const expected = decide(pod, config.sideload, UNKNOWN_CLUSTER);
+    const isLeft = expected.reason === 'two-pod-openshell';
     const result = await stored(pod, { dryRun: true });
-    expect(isSideloaded(result)).toBe(true);
+    expect(isSideloaded(result)).toBe(!isLeft);
     expect(result.metadata?.annotations?.['openshell.ai/sideloaded']).toBe(expected.verdict === 'inject' ? expected.method : undefined);
   });
 });

@@ -115,9 +115,9 @@ describe('the options', () => {
     'missing-command': ['refuse', 'refuse'],
     'pinned-env': [[{ name: 'COMPANY', value: 'a=b' }], 'COMPANY=a=b'],
     'supervisor-arg': [
-      ['--upstream-proxy=http://proxy:3128', '--upstream-proxy-connect-by-hostname'],
+      ['--upstream-proxy=http://proxy:3128', '--upstream-proxy-auth-allow-insecure'],
       '--upstream-proxy=http://proxy:3128',
-      '--upstream-proxy-connect-by-hostname',
+      '--upstream-proxy-auth-allow-insecure',
     ],
     'upstream-proxy-auth-secret': ['proxy/credentials', 'proxy/credentials'],
     policy: ['image:registry.example/policy:1', 'image:registry.example/policy:1'],

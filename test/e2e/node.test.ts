@@ -351,7 +351,7 @@ describe('under a steady stream of pod creations', () => {
     let blow = 0;
     const { failures } = await disturb('caBundle of both entries emptied', async () => {
       blow = Date.now();
-      const remove = [0, 1].map((entry) => ({ op: 'remove', path: `/webhooks/${entry}/clientConfig/caBundle` }));
+      const remove = [0, 1, 2, 3].map((entry) => ({ op: 'remove', path: `/webhooks/${entry}/clientConfig/caBundle` }));
       await kubectl(['patch', ...CONFIGURATION, '--type=json', '-p', JSON.stringify(remove)]);
       await bundleHolds(1);
     });

@@ -2,7 +2,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { stringify } from 'yaml';
+import type { V1MutatingWebhookConfiguration } from '@kubernetes/client-node';
+import { parse, stringify } from 'yaml';
 import { CA_FILE, ensureLocalCertificates } from '../../src/tls/local.ts';
 import { namesOfService } from '../../src/tls/names.ts';
 import type { ControlPlane } from './cluster/control-plane.ts';
@@ -87,8 +88,12 @@ export function writeOverlay(dir: string, port: number): string {
   const overlay = join(dir, 'overlay');
   mkdirSync(overlay, { recursive: true });
   const caBundle = readFileSync(join(dir, 'tls', CA_FILE)).toString('base64');
-  const clientConfig = { url: `https://127.0.0.1:${port}/mutate`, caBundle };
-  const patch = [0, 1].map((entry) => ({ op: 'replace', path: `/webhooks/${entry}/clientConfig`, value: clientConfig }));
+  const { webhooks } = parse(readFileSync(join(BASE, 'webhook.yaml'), 'utf8')) as V1MutatingWebhookConfiguration;
+  const patch = (webhooks ?? []).map(({ clientConfig }, entry) => ({
+    op: 'replace',
+    path: `/webhooks/${entry}/clientConfig`,
+    value: { url: `https://127.0.0.1:${port}${clientConfig.service?.path}`, caBundle },
+  }));
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',

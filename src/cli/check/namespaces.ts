@@ -1,6 +1,6 @@
 /** Namespaces that opted in, and whether sandboxes can be created there. */
 
-import type { V1LabelSelector, V1Namespace } from '@kubernetes/client-node';
+import type { V1MutatingWebhook, V1Namespace } from '@kubernetes/client-node';
 import { answer } from '../../cluster/client.ts';
 import { readConfigMapKeys } from '../../cluster/config-maps.ts';
 import { NAMESPACE_LABEL, POLICY_ENFORCED, POLICY_MODE_LABEL, SANDBOX_LABEL } from '../../sideload/contract.ts';
@@ -9,7 +9,7 @@ import { policyFilesOf } from '../../sideload/policy.ts';
 import { enforcing, type SideloadSettings } from '../../sideload/settings.ts';
 import { matchesSelector } from '../label-selector.ts';
 import type { Context } from './context.ts';
-import { entriesOf } from './entries.ts';
+import { ENTRIES, entriesOf } from './entries.ts';
 import { type Finding, failed, ok, problemsOr, warning } from './finding.ts';
 import type { Group } from './run.ts';
 
@@ -18,7 +18,7 @@ const ENFORCE_LABEL = 'pod-security.kubernetes.io/enforce';
 const OPT_IN = `kubectl label namespace NAME ${NAMESPACE_LABEL}=enabled --overwrite`;
 
 /** What an operator adds to namespaceSelector narrows where sandboxes are guarded. */
-function judge({ metadata }: V1Namespace, selectors: readonly (V1LabelSelector | undefined)[], own: string): Finding {
+function judge({ metadata }: V1Namespace, entries: readonly V1MutatingWebhook[], own: string): Finding {
   const { name = '', labels = {} } = metadata ?? {};
   const take = `kubectl label namespace ${name} ${NAMESPACE_LABEL}-`;
   if (labels[NAMESPACE_LABEL] !== 'enabled')
@@ -27,7 +27,9 @@ function judge({ metadata }: V1Namespace, selectors: readonly (V1LabelSelector |
       OPT_IN.replace('NAME', name),
     );
   if (name === 'kube-system' || name === own) return warning(`${name} opted in, and is excluded by its name`, take);
-  if (!selectors.every((selector) => matchesSelector(selector, labels)))
+  const enforced = labels[POLICY_MODE_LABEL] === POLICY_ENFORCED;
+  const responsible = entries.filter((entry) => ENTRIES[entry.name]?.enforced === enforced);
+  if (!responsible.every(({ namespaceSelector }) => matchesSelector(namespaceSelector, { ...labels, 'kubernetes.io/metadata.name': name })))
     return warning(`${name} opted in, and namespaceSelector excludes it: sandboxes start there without their supervisor`, take);
   const level = labels[ENFORCE_LABEL];
   if (level === undefined || level === 'privileged') return ok(`${name} opted in${level ? ', Pod Security level privileged' : ''}`);
@@ -38,8 +40,8 @@ function judge({ metadata }: V1Namespace, selectors: readonly (V1LabelSelector |
 }
 
 async function opted({ labelledNamespaces, configuration, config }: Context): Promise<readonly Finding[]> {
-  const selectors = entriesOf(await configuration().catch(() => ({}))).map(({ namespaceSelector }) => namespaceSelector);
-  const findings = (await labelledNamespaces()).map((namespace) => judge(namespace, selectors, config.namespace));
+  const entries = entriesOf(await configuration().catch(() => ({})));
+  const findings = (await labelledNamespaces()).map((namespace) => judge(namespace, entries, config.namespace));
   return findings.length > 0 ? findings : [warning('none has opted in: no pod becomes a sandbox', OPT_IN)];
 }
 

@@ -70,7 +70,7 @@ async function install(cluster: ControlPlane, dir: string, port: number): Promis
   const overlay = join(dir, 'overlay');
   mkdirSync(overlay);
   const clientConfig = { url: `https://127.0.0.1:${port}/mutate` };
-  const patch = [0, 1].map((entry) => ({ op: 'replace', path: `/webhooks/${entry}/clientConfig`, value: clientConfig }));
+  const patch = [0, 1, 2, 3].map((entry) => ({ op: 'replace', path: `/webhooks/${entry}/clientConfig`, value: clientConfig }));
   const kustomization = {
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
