@@ -1,17 +1,19 @@
 /** `openshell-sideload policy`: checks the policy of a sandbox, and makes the ConfigMap that holds it. No cluster is asked. */
 
 import { ConfigError } from '../config.ts';
+import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../sideload/contract.ts';
+import { isConfigMapName } from '../sideload/policy.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint } from './diff.ts';
 import { readText } from './manifests.ts';
 import { checkPolicyData } from './policy/check-policy.ts';
 import { checkPolicyRules } from './policy/check-rules.ts';
-import { configMapText, hashedName, isConfigMapName, isNamespaceName, MOST_BYTES, policyFiles, sizeOf } from './policy/config-map.ts';
+import { configMapText, hashedName, isNamespaceName, MOST_BYTES, policyFiles, sizeOf } from './policy/config-map.ts';
 import type { Finding } from './policy/findings.ts';
-import { DATA_KEY, type PolicyText, policyTexts, RULES_KEY } from './policy/sources.ts';
+import { type PolicyText, policyTexts } from './policy/sources.ts';
 
 const OUTPUTS = ['yaml', 'json'] as const;
-const NO_RULES = `no rules: give ${RULES_KEY} with --rules, or the operator's --policy-rules has to supply them`;
+const NO_RULES = `no rules: give ${POLICY_RULES_FILE} with --rules, or the operator's --policy-rules has to supply them`;
 
 function findingsOf({ kind, text }: PolicyText): Finding[] {
   return kind === 'data' ? checkPolicyData(text) : checkPolicyRules(text);
@@ -110,7 +112,7 @@ function runConfigMap({ flags, positionals }: CommandLine): number {
   const failures = [
     ...(errors > 0 ? [`${counted(errors, 'error')}: the supervisor would not start, so nothing is printed`] : []),
     ...(size > MOST_BYTES
-      ? [`${DATA_KEY} and ${RULES_KEY} have ${size} bytes: a ConfigMap holds ${MOST_BYTES} (1 MiB); shorten them`]
+      ? [`${POLICY_DATA_FILE} and ${POLICY_RULES_FILE} have ${size} bytes: a ConfigMap holds ${MOST_BYTES} (1 MiB); shorten them`]
       : []),
     ...(isConfigMapName(fullName)
       ? []

@@ -26,7 +26,9 @@ interface Answers {
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-corpus-'));
-const settings = readConfig([], {}).sideload;
+/** Pods of others bring no policy, and many a probe. */
+const FLAGS = ['--policy=configmap:sandbox-policy', '--unreachable-probes=warn'];
+const settings = readConfig(FLAGS, {}).sideload;
 const corpus = readCorpus().map((manifest, index) => ({ ...manifest, podName: `pod-${index}` }));
 const cases = corpus.map((manifest) => [nameOf(manifest), manifest] as const);
 let cluster: ControlPlane;
@@ -72,7 +74,7 @@ let asTheyStand: Answers;
 beforeAll(async () => {
   cluster = await startControlPlane(join(dir, 'cluster'));
   const [port = 0, adminPort = 0] = await freePorts(2);
-  webhook = await startWebhook(dir, { port, adminPort });
+  webhook = await startWebhook(dir, { port, adminPort }, FLAGS);
   await cluster.run(['create', 'namespace', 'corpus']);
   await cluster.run(['label', 'namespace', 'corpus', 'openshell.ai/sideload=enabled']);
   await cluster.run(['create', '-f', '-'], stream(surroundings()));

@@ -71,6 +71,7 @@ describe('explain pod', () => {
       '  ✓ container   agent: its name',
       "  ✓ method      init-container: auto, the operator's (OPENSHELL_SUPERVISOR_SIDELOAD_METHOD)",
       '  ✓ supervisor  not there yet',
+      '  ✓ policy      files that OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA name',
       '  → result      injected: the supervisor was put into the pod',
     ]);
   });

@@ -237,9 +237,12 @@ describe('another mutating webhook', () => {
 
     it('stands where a sandbox container was that is known only as the first: with a command it is the sandbox, and a warning says so', async () => {
       const { code, stdout, stderr } = await create(
-        through('proxy-with-command-first', 'before', { spec: { containers: [agent({ name: 'main' })] } }),
+        through('proxy-with-command-first', 'before', {
+          annotations: { 'openshell.ai/policy': 'agent-policy' },
+          spec: { containers: [agent({ name: 'main' })] },
+        }),
       );
-      expect(code).toBe(0);
+      expect(code, stderr).toBe(0);
       expect(stderr).toContain('Warning: only container "proxy" runs under the supervisor, not "main"');
       const pod = JSON.parse(stdout) as Stored;
       expect(containerOf(pod, 'proxy').command).toEqual(SUPERVISOR);
@@ -266,12 +269,13 @@ describe('another mutating webhook', () => {
     });
   });
 
-  it.each(['before', 'after'] as const)('that rewrites probes, %s ours, has its probe stored', async (position) => {
-    const probed = agent({ readinessProbe: { httpGet: { path: '/readyz', port: 80 } } } as Partial<Container>);
-    const pod = await stored(through('probes', position, { spec: { containers: [probed] } }));
-    expect(containerOf(pod).readinessProbe).toMatchObject(READY);
-    expect(isSideloaded(pod)).toBe(true);
-  });
+  it.each(['before', 'after'] as const)(
+    'that has probes ask its proxy, %s ours, has them refused: nothing reaches the program',
+    async (position) => {
+      const probed = agent({ readinessProbe: { httpGet: { port: 80 } } });
+      expect(await refusal(through('probes', position, { spec: { containers: [probed] } }))).toContain('it always fails; use exec');
+    },
+  );
 
   describe('that adds a variable to every container', () => {
     it('after ours, has it stored in the install container too', async () => {
@@ -654,7 +658,15 @@ describe('the pods of a controller', () => {
 describe('kubectl run', () => {
   const SANDBOX = `--labels=${LABEL}=true`;
   const runPod = (name: string, ...args: string[]): Promise<KubectlResult> =>
-    cluster.kubectl(['run', name, '--image=registry.example/agent:1', '-n', 'agents', ...args]);
+    cluster.kubectl([
+      'run',
+      name,
+      '--image=registry.example/agent:1',
+      '-n',
+      'agents',
+      '--annotations=openshell.ai/policy=agent-policy',
+      ...args,
+    ]);
 
   it('without a label stores a pod as it is', async () => {
     expect((await runPod('run-plain', '--command', '--', 'agent')).code).toBe(0);
@@ -680,7 +692,10 @@ describe('kubectl run', () => {
   });
 
   it('with --overrides stores what they ask for', async () => {
-    const overrides = { metadata: { annotations: method('init-container') }, spec: { hostUsers: false } };
+    const overrides = {
+      metadata: { annotations: { ...method('init-container'), 'openshell.ai/policy': 'agent-policy' } },
+      spec: { hostUsers: false },
+    };
     await runPod('run-overrides', SANDBOX, `--overrides=${JSON.stringify(overrides)}`, '--command', '--', 'agent');
     const pod = await readPod('run-overrides');
     expect(installerOf(pod)).toBeDefined();

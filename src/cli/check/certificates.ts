@@ -70,10 +70,15 @@ async function judge(server: Server, name: string, entry: V1MutatingWebhook, con
   }
 }
 
+/** Who an entry calls, without the path. */
+function serverOf({ clientConfig: { service, url, caBundle } }: V1MutatingWebhook): string {
+  return JSON.stringify({ service: { ...service, path: undefined }, host: url && new URL(url).host, caBundle });
+}
+
 async function served(context: Context): Promise<Finding | readonly Finding[]> {
   const entries = entriesOf(await context.configuration());
-  // Entries that are called alike are one.
-  const distinct = new Map(entries.map((entry) => [JSON.stringify(entry.clientConfig), entry])).values();
+  // Entries that call one server are one.
+  const distinct = new Map(entries.map((entry) => [serverOf(entry), entry])).values();
   const findings = [...distinct].map(async (entry): Promise<Finding[]> => {
     const { name, servers } = await serversOf(entry, context);
     return Promise.all(servers.map((server) => judge(server, name, entry, context)));

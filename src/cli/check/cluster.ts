@@ -70,6 +70,6 @@ export const CLUSTER: Group<Context> = {
     { name: 'admission API', needs: ['API server'], run: admissionApi },
     { name: 'image volumes', needs: ['API server'], run: imageVolumes },
     { name: 'nodes', needs: ['API server'], run: nodes },
-    { name: 'supervisor image', run: supervisorImage },
+    { name: 'supervisor image', needs: ['API server'], run: supervisorImage },
   ],
 };

@@ -2,17 +2,13 @@
 
 import { createHash } from 'node:crypto';
 import { Document, Scalar } from 'yaml';
-import { DATA_KEY, RULES_KEY } from './sources.ts';
+import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../../sideload/contract.ts';
 
 /** As the API server limits the keys and values of a ConfigMap together (MaxSecretSize, 1 MiB). */
 export const MOST_BYTES = 1024 * 1024;
 const HASH_LENGTH = 10;
-const LONGEST_NAME = 253;
-const NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
-/** Whether a ConfigMap can have the name: a DNS subdomain of RFC 1123. */
-export const isConfigMapName = (name: string): boolean => name.length <= LONGEST_NAME && NAME.test(name);
 /** Whether a namespace can have the name: a DNS label of RFC 1123. */
 export const isNamespaceName = (name: string): boolean => NAMESPACE.test(name);
 
@@ -21,8 +17,8 @@ export type PolicyFiles = Readonly<Record<string, string>>;
 
 /** The files of a policy by their keys; without rules, of the data alone. */
 export const policyFiles = (data: string, rules: string | undefined): PolicyFiles => ({
-  [DATA_KEY]: data,
-  ...(rules === undefined ? {} : { [RULES_KEY]: rules }),
+  [POLICY_DATA_FILE]: data,
+  ...(rules === undefined ? {} : { [POLICY_RULES_FILE]: rules }),
 });
 
 /** The size that the API server counts, in bytes. */

@@ -2,11 +2,8 @@
 
 import { isScalar, LineCounter, parseAllDocuments, Scalar } from 'yaml';
 import { ConfigError } from '../../config.ts';
+import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../../sideload/contract.ts';
 import { isMap } from './findings.ts';
-
-/** The keys of a policy ConfigMap, and so the names of the files in the pod. */
-export const DATA_KEY = 'policy.yaml';
-export const RULES_KEY = 'policy.rego';
 
 /** One text of a policy. */
 export interface PolicyText {
@@ -40,17 +37,17 @@ export function policyTexts(file: string, text: string): PolicyText[] {
     if (document.get('kind') !== 'ConfigMap') return [];
     const metadata = (document.toJS() as { metadata?: unknown }).metadata;
     const name = isMap(metadata) ? [metadata.namespace, metadata.name].filter((part) => part !== undefined).join('/') : '(no name)';
-    return [DATA_KEY, RULES_KEY].flatMap((key): PolicyText[] => {
+    return [POLICY_DATA_FILE, POLICY_RULES_FILE].flatMap((key): PolicyText[] => {
       const node = document.getIn(['data', key], true);
       if (!isScalar(node) || typeof node.value !== 'string') return [];
       const start = lines.linePos(node.range?.[0] ?? 0).line;
       const isBlock = node.type === Scalar.BLOCK_LITERAL;
-      const kind = key === DATA_KEY ? 'data' : 'rules';
+      const kind = key === POLICY_DATA_FILE ? 'data' : 'rules';
       return [
         { kind, source: `${file} ConfigMap ${name} ${key}`, text: node.value, lineInFile: (line) => (isBlock ? start + line : start) },
       ];
     });
   });
-  if (texts.length === 0) throw new ConfigError([`${file}: no ConfigMap with ${DATA_KEY} or ${RULES_KEY} below data`]);
+  if (texts.length === 0) throw new ConfigError([`${file}: no ConfigMap with ${POLICY_DATA_FILE} or ${POLICY_RULES_FILE} below data`]);
   return texts;
 }
