@@ -129,10 +129,10 @@ beforeAll(async () => {
   processes.push(webhook, scc);
 
   const caBundle = readFileSync(join(tls, CA_FILE)).toString('base64');
-  const patch = [0, 1].map((entry) => ({
+  const patch = [0, 1, 2, 3].map((entry) => ({
     op: 'replace',
     path: `/webhooks/${entry}/clientConfig`,
-    value: { url: `https://127.0.0.1:${port}/mutate`, caBundle },
+    value: { url: `https://127.0.0.1:${port}/mutate${entry < 2 ? '' : '/enforced'}`, caBundle },
   }));
   await cluster.run(['patch', 'mutatingwebhookconfiguration', 'openshell-sideload', '--type=json', '-p', JSON.stringify(patch)]);
   const entry = (path: string): object => ({

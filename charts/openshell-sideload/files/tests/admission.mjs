@@ -10,7 +10,8 @@ function review({ service, url, caBundle }, labels) {
   const object = {
     apiVersion: 'v1',
     kind: 'Pod',
-    metadata: { name: 'test', labels },
+    // A dry look mounts nothing: the ConfigMap need not be there.
+    metadata: { name: 'test', labels, annotations: { 'openshell.ai/policy': 'test' } },
     spec: { containers: [{ name: 'agent', image: 'agent', command: ['agent'] }] },
   };
   const body = {
