@@ -29,6 +29,8 @@ export interface Config {
   /** Seconds. */
   readonly shutdownDelay: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** What the backstop has to know too, as the options are written. */
+  readonly texts: { readonly pinnedEnv: string; readonly policy: string; readonly policyRules: string; readonly policyMode: string };
   /** Where the sideload method comes from: `--supervisor-sideload-method`, its variable, or `default`. */
   readonly methodOrigin: string;
 }
@@ -59,10 +61,12 @@ export class ConfigError extends Error {
 export function readConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Config {
   const { flags, problems } = readFlags(args);
   const values: Partial<Record<OptionName, unknown>> = {};
+  const texts = new Map<OptionName, string>();
   for (const [name, option] of Object.entries(OPTIONS) as [OptionName, Option<unknown>][]) {
     const flag = flags.get(name);
     const variable = env[option.variable];
     const text = flag ?? variable ?? option.default;
+    texts.set(name, text);
     try {
       values[name] = option.parse(text);
     } catch (error) {
@@ -76,7 +80,17 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
   if (problems.length > 0) throw new ConfigError(problems);
   const { variable } = OPTIONS[METHOD];
   const methodOrigin = flags.has(METHOD) ? `--${METHOD}` : env[variable] === undefined ? 'default' : variable;
-  return { ...configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env), methodOrigin };
+  const textOf = (name: OptionName): string => texts.get(name) ?? '';
+  return {
+    ...configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env),
+    methodOrigin,
+    texts: {
+      pinnedEnv: textOf('pinned-env'),
+      policy: textOf('policy'),
+      policyRules: textOf('policy-rules'),
+      policyMode: textOf('policy-mode'),
+    },
+  };
 }
 
 /** Values that are each allowed and do not go together. A value that could not be read contradicts nothing. */
@@ -221,7 +235,7 @@ function policyFromOptions(values: OptionValues): PolicySettings {
   };
 }
 
-function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin'> {
+function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin' | 'texts'> {
   return {
     sideload: {
       image: values['supervisor-image'],

@@ -238,7 +238,10 @@ describe('certificates', () => {
 
 describe('the parameters of the backstop', () => {
   const shipped: V1ConfigMap = parse(read('manifests/components/backstop/parameters.yaml'));
-  const judge = (...flags: string[]) => judgeParameters(shipped, readConfig(flags, {}).sideload);
+  const judge = (...flags: string[]) => {
+    const { sideload, texts } = readConfig(flags, {});
+    return judgeParameters(shipped, sideload, texts);
+  };
 
   it('trust what the webhook trusts by default', () => {
     expect(judge()).toEqual([]);
@@ -251,6 +254,16 @@ describe('the parameters of the backstop', () => {
     expect(judge('--allowed-sideload-methods=image-volume,host-path')).toMatchObject([
       { status: 'failed', detail: expect.stringContaining('lacks host-path') },
     ]);
+  });
+
+  it.each([
+    { flags: ['--policy=configmap:a'], says: 'has another policy than the webhook: "none" instead of "configmap:a"' },
+    { flags: ['--policy-rules=configmap:a'], says: 'has another policyRules than the webhook: "same" instead of "configmap:a"' },
+    { flags: ['--supervisor-arg=--upstream-proxy=http://p:1'], says: 'has another supervisorArgs than the webhook' },
+    { flags: ['--pinned-env=TOKEN=s3cret'], says: 'has another pinnedEnv than the webhook: sandboxes are refused' },
+  ])('have to agree with $flags', ({ flags, says }) => {
+    expect(judge(...flags)).toMatchObject([{ status: 'failed', detail: expect.stringContaining(says) }]);
+    expect(JSON.stringify(judge(...flags))).not.toContain('s3cret');
   });
 });
 

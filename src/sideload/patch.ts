@@ -67,7 +67,9 @@ function commandOperations(plan: Plan, path: string, settings: SideloadSettings)
   const { container, method, existing } = plan;
   const { command, program } = commandLine(container, existing, method, settings);
   const args = program.length === 0 ? [] : ['--', ...program];
-  if (existing.launched && isDeepStrictEqual(wordsOf(container), [...command, ...args])) return [];
+  const words = wordsOf(container);
+  // A program of no words, after `--`, is none.
+  if (existing.launched && isDeepStrictEqual(words.at(-1) === '--' ? words.slice(0, -1) : words, [...command, ...args])) return [];
   const setCommand = isDeepStrictEqual(container.command, command) ? [] : [set(path, 'command', command)];
   // Args with no command of their own are ours, from before another webhook took the command away: `decide` refuses all others.
   if (!container.command?.length || isDeepStrictEqual(container.args ?? [], args)) return setCommand;

@@ -293,7 +293,8 @@ describe('a namespace that enforces the policy', () => {
     const chosen = sandbox({ annotations: { 'openshell.ai/policy': 'mine' } });
     expect((await create(chosen, strict)).stderr).toContain("the operator's policy is enforced here: remove the annotation");
     expect(isSideloaded(await stored(chosen)), 'elsewhere it may').toBe(true);
-    expect((await stored(sandbox({ labels: { 'openshell.ai/managed-by': 'openshell' } }), strict)).spec?.volumes).toHaveLength(2);
+    const managed = await stored(sandbox({ labels: { 'openshell.ai/managed-by': 'openshell' } }), strict);
+    expect(managed.spec?.volumes?.map(({ name }) => name)).toContain('openshell-policy');
   });
 });
 

@@ -76,6 +76,12 @@ describe('the chart describes the same objects as', () => {
       values: { certificates: { source: 'certManager' }, openshift: { enabled: true } },
     },
     { what: 'the component autoscaling', resource: 'base', components: ['autoscaling'], values: { autoscaling: { enabled: true } } },
+    {
+      what: 'the component policy',
+      resource: 'base',
+      components: ['policy'],
+      values: { policy: 'configmap:sandbox-policy' },
+    },
     { what: 'the component backstop', resource: 'base', components: ['backstop'], values: { backstop: { enabled: true } } },
     {
       what: 'the component monitoring',

@@ -19,8 +19,24 @@ function listed({ data }: V1ConfigMap, key: string): string[] {
     .filter((value) => value !== '');
 }
 
-/** What the webhook puts into pods and the backstop would refuse. */
-export function judgeParameters(parameters: V1ConfigMap, { trustedImages, allowedMethods }: SideloadSettings): Finding[] {
+/** Lines in any order, as they are compared. */
+const lines = (text: string): string =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .sort()
+    .join('\n');
+
+/**
+ * What the webhook puts into pods and the backstop would refuse.
+ *
+ * @param settings the webhook's, and `options` as they are written on its command line
+ */
+export function judgeParameters(
+  parameters: V1ConfigMap,
+  { trustedImages, allowedMethods, supervisorArgs }: SideloadSettings,
+  options: BackstopOptions,
+): Finding[] {
   const name = `ConfigMap ${parameters.metadata?.namespace}/${parameters.metadata?.name}`;
   const wayOut = `kubectl edit configmap ${parameters.metadata?.name} -n ${parameters.metadata?.namespace}; ${DOCUMENTED}`;
   const trusted = listed(parameters, 'trustedSupervisorImages');
@@ -30,11 +46,35 @@ export function judgeParameters(parameters: V1ConfigMap, { trustedImages, allowe
     ...(untrusted.length > 0
       ? [failed(`${name} lacks ${untrusted.join(', ')} in trustedSupervisorImages: such sandboxes are refused`, wayOut)]
       : []),
+    ...(
+      [
+        ['supervisorArgs', supervisorArgs.join('\n'), ''],
+        ['pinnedEnv', options.pinnedEnv, ''],
+        ['policy', options.policy, 'none'],
+        ['policyRules', options.policyRules, 'same'],
+        ['policyMode', options.policyMode, 'default'],
+      ] as const
+    ).flatMap(([key, wanted, fallback]) => {
+      const found = parameters.data?.[key] ?? fallback;
+      // Variables may hold secrets: they are not shown.
+      const shown = key === 'pinnedEnv' ? '' : `: ${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`;
+      return lines(found) === lines(wanted)
+        ? []
+        : [failed(`${name} has another ${key} than the webhook${shown}: sandboxes are refused`, wayOut)];
+    }),
     // Of the methods, the backstop asks for this one only.
     ...(allowedMethods.includes('host-path') && !methods.includes('host-path')
       ? [failed(`${name} lacks host-path in allowedSideloadMethods: such sandboxes are refused`, wayOut)]
       : []),
   ];
+}
+
+/** Options that the backstop has to know, as text. */
+export interface BackstopOptions {
+  readonly pinnedEnv: string;
+  readonly policy: string;
+  readonly policyRules: string;
+  readonly policyMode: string;
 }
 
 function denies({ spec }: V1ValidatingAdmissionPolicyBinding): boolean {
@@ -72,7 +112,7 @@ export async function checkBackstop({ cluster: { k8s, config }, configuration, d
       ),
     );
 
-  const settings = (await deployed()).config.sideload;
+  const { sideload: settings, texts } = (await deployed()).config;
   const references = new Map(
     bindings.flatMap(({ spec }) => {
       const { name: parameters, namespace } = spec?.paramRef ?? {};
@@ -84,7 +124,7 @@ export async function checkBackstop({ cluster: { k8s, config }, configuration, d
     const parameters = await orUndefined(answer(`read ConfigMap ${what}`, core.readNamespacedConfigMap(reference)));
     problems.push(
       ...(parameters
-        ? judgeParameters(parameters, settings)
+        ? judgeParameters(parameters, settings, texts)
         : [failed(`ConfigMap ${what} is missing: every sandbox is refused`, `install ${COMPONENT} again`)]),
     );
   }
