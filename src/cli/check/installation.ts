@@ -47,7 +47,10 @@ async function entries({ configuration }: Context): Promise<readonly Finding[]> 
 async function endpoints({ cluster: { k8s, config }, configuration }: Context): Promise<readonly Finding[]> {
   const discovery = config.makeApiClient(k8s.DiscoveryV1Api);
   const targets = new Map(
-    entriesOf(await configuration()).map(({ clientConfig: { service, url } }) => [JSON.stringify(service ?? url), service ?? url]),
+    entriesOf(await configuration()).map(({ clientConfig: { service, url } }) => [
+      service ? `${service.namespace}/${service.name}` : url && new URL(url).host,
+      service ?? url,
+    ]),
   );
   return Promise.all(
     [...targets.values()].map(async (target) => {
