@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import {
   CONTAINER_ANNOTATION,
   MANAGED_BY_LABEL,
@@ -73,6 +73,22 @@ describe('the README', () => {
       for (const [, path = ''] of document.matchAll(/`((?:src|test|manifests|examples)\/[\w./-]*)`/g))
         expect(() => statSync(new URL(`../${path}`, import.meta.url)), path).not.toThrow();
     }
+  });
+});
+
+describe('examples/agent.yaml', () => {
+  const [configMap, pod] = parseAllDocuments(read('examples/agent.yaml')).map((document) => document.toJS());
+
+  it('holds the policy of examples/policy', () => {
+    const files = Object.fromEntries(['policy.yaml', 'policy.rego'].map((name) => [name, read(`examples/policy/${name}`)]));
+    expect(configMap).toMatchObject({ kind: 'ConfigMap', data: files });
+  });
+
+  it('has a pod whose annotation names it', () => {
+    expect(pod).toMatchObject({
+      kind: 'Pod',
+      metadata: { namespace: configMap.metadata.namespace, annotations: { [POLICY_ANNOTATION]: configMap.metadata.name } },
+    });
   });
 });
 
