@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: starts the webhook on a free port, sends it the pods of this folder as the API server would (HTTPS, the CA
- * verified) and prints what becomes of each.
+ * verified) and prints what it does to each, and all outcomes at the end.
  */
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import jsonPatch from 'fast-json-patch';
 import { pino } from 'pino';
-import { parse, stringify } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
 import type { ReviewResponse } from '../src/admission/review.ts';
 import { paint, unifiedDiff } from '../src/cli/diff.ts';
 import { readConfig } from '../src/config.ts';
@@ -20,7 +20,18 @@ import { namesOfService } from '../src/tls/names.ts';
 
 const folder = new URL('./', import.meta.url);
 
-/** Sends one pod's creation and returns the webhook's answer. */
+/** The pods of this folder; other documents, such as the ConfigMap of a policy, are no business of the webhook. */
+function readPods(): { file: string; pod: object }[] {
+  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
+  return files.flatMap((file) =>
+    parseAllDocuments(readFileSync(new URL(file, folder), 'utf8'))
+      .map((document) => document.toJS())
+      .filter(({ kind }) => kind === 'Pod')
+      .map((pod) => ({ file, pod })),
+  );
+}
+
+/** Sends one pod's creation and returns the webhook's response. */
 function send(port: number, ca: Buffer, pod: unknown): Promise<ReviewResponse['response']> {
   const review = {
     apiVersion: 'admission.k8s.io/v1',
@@ -57,11 +68,15 @@ function diff(before: unknown, after: unknown): string {
   return unifiedDiff(yaml(before), yaml(after)).trimEnd().replaceAll(/^/gm, '  ');
 }
 
-function show(file: string, pod: object, response: ReviewResponse['response']): void {
-  const { reason, skipped, method, container } = response.auditAnnotations;
-  const verdict = !response.allowed ? paint('red', 'refused') : response.patch ? paint('green', 'injected') : paint('yellow', 'left alone');
+/** One line: the pod's file, what the webhook did, and why. */
+function outcomeOf(file: string, { allowed, patch, auditAnnotations }: ReviewResponse['response']): string {
+  const { reason, skipped, method, container } = auditAnnotations;
+  const verdict = !allowed ? paint('red', 'refused') : patch ? paint('green', 'injected') : paint('yellow', 'left unchanged');
   const how = method ? `, method ${method}, container ${container}` : '';
-  const line = `${paint('bold', file)}: ${verdict} (reason ${reason ?? skipped}${how})`;
+  return `${paint('bold', file)}: ${verdict} (reason ${reason ?? skipped}${how})`;
+}
+
+function show(line: string, pod: object, response: ReviewResponse['response']): void {
   console.log(`${line}\n${'-'.repeat(stripVTControlCharacters(line).length)}`);
   if (response.status) console.log(`  ${response.status.code} ${response.status.reason}: ${response.status.message}`);
   for (const warning of response.warnings ?? []) console.log(`  ${paint('yellow', 'Warning:')} ${warning}`);
@@ -79,10 +94,14 @@ try {
   const running = await serve(readConfig(flags, {}), 'demo', pino({ level: 'silent' }), () => 0);
   const ca = readFileSync(join(tls, CA_FILE));
   console.log(`The webhook serves at https://localhost:${running.port}/mutate\n`);
-  for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
-    const pod = parse(readFileSync(new URL(file, folder), 'utf8'));
-    show(file, pod, await send(running.port, ca, pod));
+  const outcomes: string[] = [];
+  for (const { file, pod } of readPods()) {
+    const response = await send(running.port, ca, pod);
+    const outcome = outcomeOf(file, response);
+    outcomes.push(outcome);
+    show(outcome, pod, response);
   }
+  console.log(`All outcomes:\n${outcomes.map((outcome) => `  ${outcome}`).join('\n')}`);
   await running.drain();
 } finally {
   rmSync(tls, { recursive: true });

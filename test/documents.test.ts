@@ -2,9 +2,10 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import {
   CONTAINER_ANNOTATION,
+  ENV,
   MANAGED_BY_LABEL,
   MANAGED_BY_OPENSHELL,
   METHOD_ANNOTATION,
@@ -17,6 +18,8 @@ import {
   SIDELOADED_ANNOTATION,
   TWO_POD_LABELS,
 } from '../src/sideload/contract.ts';
+import { PINNED_VARIABLES } from '../src/sideload/environment.ts';
+import { GATEWAY_VARIABLES } from '../src/sideload/gateway.ts';
 import { INJECTIONS, REFUSALS, SKIPS, WARNINGS } from '../src/sideload/outcome.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -76,6 +79,22 @@ describe('the README', () => {
   });
 });
 
+describe('examples/agent.yaml', () => {
+  const [configMap, pod] = parseAllDocuments(read('examples/agent.yaml')).map((document) => document.toJS());
+
+  it('holds the policy of examples/policy', () => {
+    const files = Object.fromEntries(['policy.yaml', 'policy.rego'].map((name) => [name, read(`examples/policy/${name}`)]));
+    expect(configMap).toMatchObject({ kind: 'ConfigMap', data: files });
+  });
+
+  it('has a pod whose annotation names it', () => {
+    expect(pod).toMatchObject({
+      kind: 'Pod',
+      metadata: { namespace: configMap.metadata.namespace, annotations: { [POLICY_ANNOTATION]: configMap.metadata.name } },
+    });
+  });
+});
+
 describe('tables', () => {
   it.each(MARKDOWN)('of %s are in one piece', (path) => {
     const lines = read(path).split('\n');
@@ -99,6 +118,25 @@ describe('docs/troubleshooting.md', () => {
   it('has no entry for a code that is gone', () => {
     const known = Object.keys({ ...SKIPS, ...INJECTIONS, ...REFUSALS });
     for (const [, code] of troubleshooting.matchAll(/^### ([a-z-]+)$/gm)) expect(known).toContain(code);
+  });
+});
+
+describe('docs/security.md', () => {
+  const security = read('docs/security.md');
+
+  it.each([...PINNED_VARIABLES, ...GATEWAY_VARIABLES, ENV.policyRules, ENV.policyData, ENV.containerImage, ENV.inferenceRoutes])(
+    'says whose %s is',
+    (name) => {
+      expect(security).toMatch(new RegExp(`^\\|.*\`${name.replace('OPENSHELL_', '')}\`.* \\|`, 'm'));
+    },
+  );
+});
+
+describe('docs/architecture.md', () => {
+  it('has each refusal in the order of the decision', () => {
+    const [, table = ''] = /### The order of the decision\n(.*?)\n### /s.exec(read('docs/architecture.md')) ?? [];
+    for (const code of Object.keys({ ...SKIPS, ...INJECTIONS, ...REFUSALS }))
+      if (code !== 'not-a-pod-creation') expect(table).toContain(`\`${code}\``);
   });
 });
 

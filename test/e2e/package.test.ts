@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parseAllDocuments } from 'yaml';
 import { sandbox } from '../pods.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { findOldestNode } from './cluster/oldest-node.ts';
@@ -59,7 +59,7 @@ describe('the package', () => {
   it('injects', () => {
     const { status, stdout, stderr } = run('inject', '-f', join(ROOT, 'examples/agent.yaml'));
     expect(status, stderr).toBe(0);
-    expect(parse(stdout).spec.containers[0].command[0]).toBe('/opt/openshell/bin/openshell-sandbox');
+    expect(parseAllDocuments(stdout).at(-1)?.toJS().spec.containers[0].command[0]).toBe('/opt/openshell/bin/openshell-sandbox');
   });
 
   it('explains a manifest', () => {

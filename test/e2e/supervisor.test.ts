@@ -4,7 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +23,7 @@ import { printedIn, reportIn, squeezed } from './images/supervisor-log.ts';
 import { buildWebhookImage } from './images/webhook-image.ts';
 
 const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
+const EXAMPLE = fileURLToPath(new URL('../../examples/agent.yaml', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const DEPLOYMENT = ['deployment/openshell-sideload', '-n', 'openshell-system'];
 const NAMESPACE = 'agents';
@@ -207,6 +208,16 @@ describe('a pod runs under its supervisor, confined', () => {
       'touch: /sandbox/settings/file: Read-only file system',
       'written',
     ]);
+  });
+
+  it.concurrent('as examples/agent.yaml says, with an image that is there', async ({ expect }) => {
+    await kubectl(['apply', '-f', '-'], readFileSync(EXAMPLE, 'utf8').replace('registry.example/agent:1.0', WORKLOAD_IMAGE));
+    await waitFor('the program', async () =>
+      (await cluster.controlPlane.kubectl(['logs', 'agent', '-n', NAMESPACE])).stdout.includes('the agent runs'),
+    );
+    expect(printedIn(await logsOf('agent'))).toEqual([expect.stringMatching(/^uid=1000\b/), 'the agent runs']);
+    expect(await statusOf('agent')).toMatchObject({ phase: 'Running', containerStatuses: [{ restartCount: 0 }] });
+    await kubectl(['delete', 'pod', 'agent', '-n', NAMESPACE, '--now', '--wait=false']);
   });
 
   it.concurrent('and again after it failed', async ({ expect }) => {

@@ -26,13 +26,13 @@ func main() {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			GenerateName: "agent-",
-			Labels:       map[string]string{"openshell.ai/sandbox": "true", "openshell.ai/sandbox-id": "3f1c9a52"},
+			Labels:       map[string]string{"openshell.ai/sandbox": "true"},
+			Annotations:  map[string]string{"openshell.ai/policy": "agent-policy"},
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{
 			Name:    "agent",
 			Image:   "registry.example/agent:1.0",
 			Command: []string{"python", "-m", "agent"},
-			Env:     []corev1.EnvVar{{Name: "OPENSHELL_ENDPOINT", Value: "https://openshell.openshell-system.svc:8080"}},
 		}}},
 	}
 	created, err := kubernetes.NewForConfigOrDie(config).CoreV1().Pods("agents").Create(context.Background(), pod, metav1.CreateOptions{})

@@ -10,7 +10,8 @@ config.load_config()
 pod = {
     "metadata": {
         "generateName": "agent-",
-        "labels": {"openshell.ai/sandbox": "true", "openshell.ai/sandbox-id": "3f1c9a52"},
+        "labels": {"openshell.ai/sandbox": "true"},
+        "annotations": {"openshell.ai/policy": "agent-policy"},
     },
     "spec": {
         "containers": [
@@ -18,7 +19,6 @@ pod = {
                 "name": "agent",
                 "image": "registry.example/agent:1.0",
                 "command": ["python", "-m", "agent"],
-                "env": [{"name": "OPENSHELL_ENDPOINT", "value": "https://openshell.openshell-system.svc:8080"}],
             }
         ]
     },
@@ -28,7 +28,7 @@ try:
 except client.ApiException as refusal:
     status = json.loads(refusal.body)
     sys.exit(f"refused ({status['code']} {status['reason']}): {status['message']}")
-# The client leaves them in the header: 299 - "a sentence", 299 - "another", quoted as in JSON.
-for sentence in re.findall(r'299 - ("(?:[^"\\]|\\.)*")', headers.get("Warning", "")):
-    print("Warning:", json.loads(sentence), file=sys.stderr)
+# The client leaves warnings in the header: 299 - "a message", 299 - "another", quoted as in JSON.
+for message in re.findall(r'299 - ("(?:[^"\\]|\\.)*")', headers.get("Warning", "")):
+    print("Warning:", json.loads(message), file=sys.stderr)
 print(created.metadata.name)

@@ -7,7 +7,8 @@ config.loadFromDefault();
 const pod = {
   metadata: {
     generateName: 'agent-',
-    labels: { 'openshell.ai/sandbox': 'true', 'openshell.ai/sandbox-id': '3f1c9a52' },
+    labels: { 'openshell.ai/sandbox': 'true' },
+    annotations: { 'openshell.ai/policy': 'agent-policy' },
   },
   spec: {
     containers: [
@@ -15,7 +16,6 @@ const pod = {
         name: 'agent',
         image: 'registry.example/agent:1.0',
         command: ['python', '-m', 'agent'],
-        env: [{ name: 'OPENSHELL_ENDPOINT', value: 'https://openshell.openshell-system.svc:8080' }],
       },
     ],
   },
@@ -23,9 +23,9 @@ const pod = {
 try {
   const pods = config.makeApiClient(CoreV1Api);
   const { data, headers } = await pods.createNamespacedPodWithHttpInfo({ namespace: 'agents', body: pod });
-  // The client leaves them in the header: 299 - "a sentence", 299 - "another", quoted as in JSON.
-  for (const [, sentence = ''] of headers.warning?.matchAll(/299 - ("(?:[^"\\]|\\.)*")/g) ?? [])
-    console.error(`Warning: ${JSON.parse(sentence)}`);
+  // The client leaves warnings in the header: 299 - "a message", 299 - "another", quoted as in JSON.
+  for (const [, message = ''] of headers.warning?.matchAll(/299 - ("(?:[^"\\]|\\.)*")/g) ?? [])
+    console.error(`Warning: ${JSON.parse(message)}`);
   console.log(data.metadata?.name);
 } catch (error) {
   if (!(error instanceof ApiException)) throw error;
