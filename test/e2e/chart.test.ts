@@ -96,6 +96,12 @@ describe('the chart describes the same objects as', () => {
   });
 });
 
+/** The command line of the webhook's container, as a kubelet expands it. */
+const argsOf = (objects: readonly KubernetesObject[]): string[] =>
+  (find(objects, 'Deployment').spec.template.spec.containers[0] as Container).args?.map((arg) =>
+    arg.replaceAll(/\$\$|\$\(OPENSHELL_NAMESPACE\)/g, (found) => (found === '$$' ? '$' : NAMESPACE)),
+  ) ?? [];
+
 describe('the options', () => {
   /** Set by the chart itself, from the release and from certificates.source. */
   const EXCLUDED = ['certificates', 'tls-cert-dir', 'namespace', 'service-name', 'webhook-configuration', 'ca-secret'] as const;
@@ -147,12 +153,6 @@ describe('the options', () => {
   };
   const keyOf = (option: string): string => option.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
   const exampleOf = (option: Chosen): object => ({ [keyOf(option)]: EXAMPLES[option][0] });
-  /** The command line of the webhook's container, as a kubelet expands it. */
-  const argsOf = (objects: readonly KubernetesObject[]): string[] =>
-    (find(objects, 'Deployment').spec.template.spec.containers[0] as Container).args?.map((arg) =>
-      arg.replaceAll(/\$\$|\$\(OPENSHELL_NAMESPACE\)/g, (found) => (found === '$$' ? '$' : NAMESPACE)),
-    ) ?? [];
-
   it('each have a value of the flag’s name', () => {
     const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8'));
     const options = Object.keys(OPTIONS).filter((option) => !EXCLUDED.some((excluded) => excluded === option));
@@ -281,11 +281,23 @@ describe('a release', () => {
       supervisorImage: 'registry.example:5000/openshell/supervisor:1@sha256:abc',
       trustedSupervisorImages: ['mirror.example/supervisor'],
       allowedSideloadMethods: ['host-path'],
+      supervisorArg: ['--upstream-proxy=http://proxy:3128', '--upstream-proxy-auth-allow-insecure'],
+      upstreamProxyAuthSecret: 'proxy/credentials',
+      pinnedEnv: [
+        { name: 'A', value: '1' },
+        { name: 'B', value: 'x=y' },
+      ],
+      policy: 'configmap:sandbox-policy',
     };
-    expect(find(await render(values), 'ConfigMap').data).toEqual({
+    const objects = await render(values);
+    const { sideload, texts } = readConfig(argsOf(objects), {});
+    expect(find(objects, 'ConfigMap').data).toEqual({
+      ...texts,
       trustedSupervisorImages: 'mirror.example/supervisor\nregistry.example:5000/openshell/supervisor\n',
       allowedSideloadMethods: 'host-path',
       ephemeralContainers: 'allow',
+      supervisorArgs: sideload.supervisorArgs.join('\n'),
+      supervisorEnv: '',
     });
   });
 
