@@ -278,7 +278,8 @@ describe('a release', () => {
   it('tells the backstop what the webhook trusts', async () => {
     const values = {
       backstop: { enabled: true, ephemeralContainers: 'allow' },
-      supervisorImage: 'registry.example:5000/openshell/supervisor:1@sha256:abc',
+      supervisorImage: `registry.example:5000/openshell/supervisor:1@sha256:${'a'.repeat(64)}`,
+      supervisorSideloadMethod: 'host-path',
       trustedSupervisorImages: ['mirror.example/supervisor'],
       allowedSideloadMethods: ['host-path'],
       supervisorArg: ['--upstream-proxy=http://proxy:3128', '--upstream-proxy-auth-allow-insecure'],
