@@ -27,6 +27,8 @@ const EXAMPLE = fileURLToPath(new URL('../../examples/agent.yaml', import.meta.u
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const DEPLOYMENT = ['deployment/openshell-sideload', '-n', 'openshell-system'];
 const NAMESPACE = 'agents';
+/** The tests' ConfigMap. examples/agent.yaml has one of its own, whose rules fit 0.0.110 alone. */
+const POLICY = 'test-policy';
 const BINARY = '/opt/openshell/bin/openshell-sandbox';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-supervisor-'));
@@ -42,7 +44,7 @@ interface Parts {
 }
 
 /** A sandbox with a policy of its namespace. */
-function sandbox(name: string, { annotations = { 'openshell.ai/policy': 'agent-policy' }, spec, container }: Parts = {}): string {
+function sandbox(name: string, { annotations = { 'openshell.ai/policy': POLICY }, spec, container }: Parts = {}): string {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Pod',
@@ -118,7 +120,7 @@ beforeAll(async () => {
   await kubectl(['rollout', 'status', ...DEPLOYMENT, WAIT_FLAG]);
   await kubectl(['create', 'namespace', NAMESPACE]);
   await kubectl(['label', 'namespace', NAMESPACE, 'openshell.ai/sideload=enabled']);
-  await kubectl(['create', '-f', '-'], policyConfigMap('agent-policy', NAMESPACE));
+  await kubectl(['create', '-f', '-'], policyConfigMap(POLICY, NAMESPACE));
 });
 afterAll(() => cluster?.stop());
 
@@ -132,7 +134,7 @@ true`);
 
 const DEFAULT_UID = 1000;
 
-const INIT_CONTAINER = { 'openshell.ai/policy': 'agent-policy', 'openshell.ai/sideload-method': 'init-container' };
+const INIT_CONTAINER = { 'openshell.ai/policy': POLICY, 'openshell.ai/sideload-method': 'init-container' };
 const RESTRICTED: Parts = {
   spec: { securityContext: { runAsNonRoot: true, runAsUser: 4711, fsGroup: 4712, seccompProfile: { type: 'RuntimeDefault' } } },
   container: { securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } } },
@@ -190,7 +192,7 @@ describe('a pod runs under its supervisor, confined', () => {
       spec: {
         volumes: [
           { name: 'work', emptyDir: {} },
-          { name: 'settings', configMap: { name: 'agent-policy' } },
+          { name: 'settings', configMap: { name: POLICY } },
         ],
       },
       container: {
