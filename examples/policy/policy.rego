@@ -1,5 +1,5 @@
 # The rules of a policy: an OpenShell supervisor of the 0.0.x line asks these for every decision.
-# They deny all network. They hold each rule that the supervisor of 0.0.110 asks for; without one of the first three it does not start.
+# They deny all network. They hold each rule that the supervisors of 0.0.110 and 0.0.111 ask for; without one of the first three they do not start.
 #
 # A policy that allows network uses OpenShell's own rules, of the same version as the supervisor:
 #   https://github.com/NVIDIA/OpenShell/blob/v0.0.110/crates/openshell-supervisor-network/data/sandbox-policy.rego
@@ -45,3 +45,14 @@ network_middlewares := {}
 allow_request := false
 
 request_deny_reason := "this policy allows no network"
+
+# Asked by the supervisor of 0.0.111, in place of some of the rules above.
+
+egress_authorization := {
+	"action": network_action,
+	"deny_reason": deny_reason,
+	"endpoint_configs": _matching_endpoint_configs,
+	"exact_declared_endpoint_host": exact_declared_endpoint_host,
+}
+
+policy_dns_eligible_endpoint_records := []
