@@ -12,7 +12,7 @@ import {
   POLICY_MODE_LABEL,
   SANDBOX_LABEL,
 } from '../sideload/contract.ts';
-import { decide, isComplete } from '../sideload/decide.ts';
+import { decide } from '../sideload/decide.ts';
 import { findExisting, findInstaller, isHalfThere } from '../sideload/existing.ts';
 import { annotatedMethod, operatorMethod } from '../sideload/method.ts';
 import { INJECTIONS, type Outcome, REFUSALS, SKIPS } from '../sideload/outcome.ts';
@@ -72,7 +72,7 @@ export function explainPod(pod: Pod, around: Surroundings | undefined, config: E
   const reached = around ? reachSteps(pod, around) : [notAsked];
   const steps = [...reached, labelled];
   if (reached.some(({ mark }) => mark === 'no')) return [...steps, result('the webhook is not called: the pod is stored as it is')];
-  if (labelled.mark === 'yes') steps.push(...podSteps(pod, explained, facts), ...(around?.configMaps ?? []).map(configMapStep));
+  if (labelled.mark === 'yes') steps.push(...podSteps(pod, explained, facts, outcome), ...(around?.configMaps ?? []).map(configMapStep));
   return [...steps, ...resultSteps(outcome)];
 }
 
@@ -112,7 +112,7 @@ function reachSteps({ metadata }: Pod, { namespace, entries }: Surroundings): St
 }
 
 /** What is found inside a pod that is a sandbox. */
-function podSteps(pod: Pod, { sideload, methodOrigin }: Explained, facts: ClusterFacts): Step[] {
+function podSteps(pod: Pod, { sideload, methodOrigin }: Explained, facts: ClusterFacts, { reason }: Outcome): Step[] {
   const spec = pod.spec ?? {};
   const choice = chooseContainer(pod, spec.containers ?? []);
   if ('verdict' in choice) return [step('no', 'container', 'none')];
@@ -131,11 +131,7 @@ function podSteps(pod: Pod, { sideload, methodOrigin }: Explained, facts: Cluste
   steps.push(step(sideload.allowedMethods.includes(method) || existing.method ? 'yes' : 'no', 'method', `${method}: ${because}`));
   const installed = findInstaller(spec, container, existing, method, sideload);
   if (typeof installed !== 'boolean') return [...steps, step('no', 'supervisor', 'something else can write into its volume')];
-  const there = isComplete(existing, installed, container)
-    ? 'all of it is there'
-    : isHalfThere(existing)
-      ? 'a part of it is there'
-      : 'not there yet';
+  const there = reason === 'already-sideloaded' ? 'all of it is there' : isHalfThere(existing) ? 'a part of it is there' : 'not there yet';
   return [
     ...steps,
     step('yes', 'supervisor', there),

@@ -84,7 +84,7 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
 }
 
 /** Whether command, mount, volume and what fills it are all there. */
-export function isComplete({ method, launched, readOnly, mount }: Existing, installed: boolean, container: Container): boolean {
+function isComplete({ method, launched, readOnly, mount }: Existing, installed: boolean, container: Container): boolean {
   if (method === undefined || !launched || mount === -1 || !readOnly) return false;
   return startsRightBinary(container, method) && (installed || method !== 'init-container');
 }
