@@ -2,16 +2,7 @@
 
 import type { V1LabelSelector } from '@kubernetes/client-node';
 import type { Config } from '../config.ts';
-import {
-  ENV,
-  MANAGED_BY_LABEL,
-  METHOD_ANNOTATION,
-  NAMESPACE_LABEL,
-  POLICY_ANNOTATION,
-  POLICY_ENFORCED,
-  POLICY_MODE_LABEL,
-  SANDBOX_LABEL,
-} from '../sideload/contract.ts';
+import { ENV, MANAGED_BY_LABEL, METHOD_ANNOTATION, NAMESPACE_LABEL, POLICY_ANNOTATION, SANDBOX_LABEL } from '../sideload/contract.ts';
 import { decide } from '../sideload/decide.ts';
 import { findExisting, findInstaller, isHalfThere } from '../sideload/existing.ts';
 import { annotatedMethod, operatorMethod } from '../sideload/method.ts';
@@ -19,7 +10,7 @@ import { INJECTIONS, type Outcome, REFUSALS, SKIPS } from '../sideload/outcome.t
 import type { Container, Pod } from '../sideload/pod.ts';
 import { choosePolicy } from '../sideload/policy.ts';
 import { CHOICES, chooseContainer } from '../sideload/selection.ts';
-import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
+import { type ClusterFacts, type SideloadSettings, settingsIn } from '../sideload/settings.ts';
 import { isProcessOnly } from '../sideload/topology.ts';
 import { matchesSelector } from './label-selector.ts';
 
@@ -65,8 +56,7 @@ type Explained = Pick<Config, 'sideload' | 'methodOrigin'>;
  * @param around undefined where no cluster was asked
  */
 export function explainPod(pod: Pod, around: Surroundings | undefined, config: Explained, facts: ClusterFacts): Step[] {
-  const isEnforced = around?.namespace.labels[POLICY_MODE_LABEL] === POLICY_ENFORCED;
-  const explained = { ...config, sideload: isEnforced ? enforcing(config.sideload) : config.sideload };
+  const explained = { ...config, sideload: settingsIn(around?.namespace.labels, config.sideload) };
   const outcome = decide(pod, explained.sideload, facts);
   const labelled = labelStep(pod, outcome);
   const reached = around ? reachSteps(pod, around) : [notAsked];

@@ -4,7 +4,7 @@ import type { Surroundings } from '../cli/explanation.ts';
 import type { Config } from '../config.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
 import { policyFilesOf } from '../sideload/policy.ts';
-import type { ClusterFacts } from '../sideload/settings.ts';
+import { type ClusterFacts, settingsIn } from '../sideload/settings.ts';
 import { misfit } from '../sideload/shape.ts';
 import { type Access, answer, connect, orUndefined } from './client.ts';
 import { readConfigMapKeys } from './config-maps.ts';
@@ -44,20 +44,21 @@ export async function readSurroundings(
   const serverVersion = await readServerVersion(cluster);
   const kept = (await keepsImageVolumes(cluster, where)) ?? keepsByVersion(serverVersion);
   const nodes = await countNodes(cluster).catch(() => undefined);
+  // The client's classes carry dates; the core reads JSON.
+  const plain: unknown = JSON.parse(JSON.stringify(pod));
+  const wrong = misfit(podShape, plain, '');
+  if (wrong !== undefined) throw new Error(`pod ${where}/${name}: ${wrong}`);
+  const labels = metadata?.labels ?? {};
   const configMaps = await Promise.all(
-    policyFilesOf(JSON.parse(JSON.stringify(pod)) as Pod, config.sideload).map(async ({ name: file, keys }) => ({
+    policyFilesOf(plain as Pod, settingsIn(labels, config.sideload)).map(async ({ name: file, keys }) => ({
       name: `${where}/${file}`,
       wanted: keys,
       keys: await readConfigMapKeys(cluster, where, file),
     })),
   );
-  // The client's classes carry dates; the core reads JSON.
-  const plain: unknown = JSON.parse(JSON.stringify(pod));
-  const wrong = misfit(podShape, plain, '');
-  if (wrong !== undefined) throw new Error(`pod ${where}/${name}: ${wrong}`);
   return {
     pod: plain as Pod,
-    surroundings: { namespace: { name: where, labels: metadata?.labels ?? {} }, configMaps, entries: webhooks?.webhooks },
+    surroundings: { namespace: { name: where, labels }, configMaps, entries: webhooks?.webhooks },
     config,
     facts: { imageVolumes: kept ? 'kept' : 'dropped', serverVersion, nodes },
   };

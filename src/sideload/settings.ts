@@ -1,6 +1,6 @@
 /** What the core needs to know besides the pod: the operator's choices and what the cluster can do. */
 
-import type { Layout, Method } from './contract.ts';
+import { type Layout, type Method, POLICY_ENFORCED, POLICY_MODE_LABEL } from './contract.ts';
 import type { Variable } from './pod.ts';
 import type { Policy, PolicyRules } from './policy-source.ts';
 
@@ -54,9 +54,21 @@ export interface PolicySettings {
   readonly missing: 'refuse' | 'warn';
 }
 
-/** The settings for namespaces that carry `openshell.ai/policy-mode: enforced`. */
+/** The settings for namespaces that enforce the operator's policy. */
 export function enforcing(settings: SideloadSettings): SideloadSettings {
   return { ...settings, policy: { ...settings.policy, enforced: true } };
+}
+
+type Labels = Readonly<Record<string, string>> | undefined;
+
+/** Whether a namespace with these labels enforces the operator's policy. */
+export function enforcesPolicy(labels: Labels): boolean {
+  return labels?.[POLICY_MODE_LABEL] === POLICY_ENFORCED;
+}
+
+/** The settings that hold in a namespace with these labels. */
+export function settingsIn(labels: Labels, settings: SideloadSettings): SideloadSettings {
+  return enforcesPolicy(labels) ? enforcing(settings) : settings;
 }
 
 /**

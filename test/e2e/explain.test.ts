@@ -32,13 +32,14 @@ async function create(namespace: string, pod: Pod): Promise<void> {
 
 beforeAll(async () => {
   cluster = await startControlPlane(join(dir, 'cluster'));
-  for (const namespace of ['agents', 'elsewhere']) {
+  for (const namespace of ['agents', 'elsewhere', 'strict']) {
     await cluster.run(['create', 'namespace', namespace]);
     await cluster.run(['create', 'serviceaccount', 'default', '-n', namespace]);
     // Before the webhook is there, which does not run here: what is stored has no supervisor.
-    await create(namespace, sandbox());
+    await create(namespace, sandbox(namespace === 'strict' ? { annotations: { 'openshell.ai/policy': 'own' } } : {}));
   }
-  await cluster.run(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled']);
+  await cluster.run(['label', 'namespace', 'agents', 'strict', 'openshell.ai/sideload=enabled']);
+  await cluster.run(['label', 'namespace', 'strict', 'openshell.ai/policy-mode=enforced']);
 });
 
 afterAll(() => cluster?.stop());
@@ -74,6 +75,13 @@ describe('explain pod', () => {
       '  ✓ policy      files that OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA name',
       '  → result      injected: the supervisor was put into the pod',
     ]);
+  });
+
+  it('looks for no ConfigMap of a pod whose namespace enforces the policy', () => {
+    const { lines } = explain(['pod', 'sandbox', '-n', 'strict']);
+    expect(lines).toContain('  ✓ webhook     called by sandbox-enforced.sideload.openshell.ai');
+    expect(lines.filter((line) => line.includes('policy files'))).toEqual([]);
+    expect(lines.at(-1)).toContain('refused (policy-not-allowed, 403): this namespace enforces a policy');
   });
 
   it('says that the namespace did not opt in', () => {

@@ -6,14 +6,12 @@ import {
   MANAGED_BY_OPENSHELL,
   NAMESPACE_LABEL,
   POLICY_ANNOTATION,
-  POLICY_ENFORCED,
-  POLICY_MODE_LABEL,
   SANDBOX_LABEL,
   SIDELOADED_ANNOTATION,
 } from '../../sideload/contract.ts';
 import { decide } from '../../sideload/decide.ts';
 import type { Pod } from '../../sideload/pod.ts';
-import { enforcing, UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
+import { settingsIn, UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
 import type { Context } from './context.ts';
 import { type Finding, failed, ok, skipped } from './finding.ts';
 import type { Check, Group } from './run.ts';
@@ -44,19 +42,14 @@ async function namespaceFor({ sandboxNamespace, labelledNamespaces, config }: Co
   return candidates.map(({ metadata }) => metadata?.name ?? '').find((name) => name !== 'kube-system' && name !== config.namespace);
 }
 
-async function isEnforced({ labelledNamespaces }: Context, namespace: string): Promise<boolean> {
-  const found = (await labelledNamespaces()).find(({ metadata }) => metadata?.name === namespace);
-  return found?.metadata?.labels?.[POLICY_MODE_LABEL] === POLICY_ENFORCED;
-}
-
 const tryLabel =
   (label: string, value: string) =>
   async (context: Context): Promise<Finding> => {
     const namespace = await namespaceFor(context);
     if (namespace === undefined) return skipped('no namespace opted in; --in=NAMESPACE names one');
     const { k8s, config } = context.cluster;
-    const settings = (await context.deployed()).config.sideload;
-    const judged = (await isEnforced(context, namespace)) ? enforcing(settings) : settings;
+    const labelled = (await context.labelledNamespaces()).find(({ metadata }) => metadata?.name === namespace);
+    const judged = settingsIn(labelled?.metadata?.labels, (await context.deployed()).config.sideload);
     // A dry run mounts nothing: the ConfigMap need not be there. Where the policy is enforced, no pod may name one.
     const policy = judged.policy.enforced ? {} : { [POLICY_ANNOTATION]: 'check' };
     const body = sandbox(label, value, policy) as object;

@@ -6,7 +6,7 @@ import { readConfigMapKeys } from '../../cluster/config-maps.ts';
 import { NAMESPACE_LABEL, POLICY_ENFORCED, POLICY_MODE_LABEL, SANDBOX_LABEL } from '../../sideload/contract.ts';
 import type { Pod } from '../../sideload/pod.ts';
 import { policyFilesOf } from '../../sideload/policy.ts';
-import { enforcing, type SideloadSettings } from '../../sideload/settings.ts';
+import { enforcesPolicy, type SideloadSettings, settingsIn } from '../../sideload/settings.ts';
 import { matchesSelector } from '../label-selector.ts';
 import type { Context } from './context.ts';
 import { ENTRIES, entriesOf } from './entries.ts';
@@ -27,8 +27,7 @@ function judge({ metadata }: V1Namespace, entries: readonly V1MutatingWebhook[],
       OPT_IN.replace('NAME', name),
     );
   if (name === 'kube-system' || name === own) return warning(`${name} opted in, and is excluded by its name`, take);
-  const enforced = labels[POLICY_MODE_LABEL] === POLICY_ENFORCED;
-  const responsible = entries.filter((entry) => ENTRIES[entry.name]?.enforced === enforced);
+  const responsible = entries.filter((entry) => ENTRIES[entry.name]?.enforced === enforcesPolicy(labels));
   if (!responsible.every(({ namespaceSelector }) => matchesSelector(namespaceSelector, { ...labels, 'kubernetes.io/metadata.name': name })))
     return warning(`${name} opted in, and namespaceSelector excludes it: sandboxes start there without their supervisor`, take);
   const level = labels[ENFORCE_LABEL];
@@ -59,7 +58,7 @@ async function policiesIn(namespace: V1Namespace, { cluster }: Context, settings
         `kubectl label namespace ${name} ${POLICY_MODE_LABEL}=${POLICY_ENFORCED} --overwrite`,
       ),
     ];
-  const judged = mode === POLICY_ENFORCED ? enforcing(settings) : settings;
+  const judged = settingsIn(labels, settings);
   if (judged.policy.enforced && !judged.policy.enforceable)
     return [failed(`${name} enforces a policy, and --policy is no image by digest: sandboxes are refused there`, 'docs/policy.md')];
   const core = cluster.config.makeApiClient(cluster.k8s.CoreV1Api);
