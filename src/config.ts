@@ -5,7 +5,7 @@ import { BadValueError } from './option-values.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
 import { PROXY_AUTH_FILE, PROXY_AUTH_MOUNT_PATH } from './sideload/contract.ts';
 import { defaultVariables, pinnedVariables } from './sideload/environment.ts';
-import { repositoryOf } from './sideload/image.ts';
+import { trustedImages } from './sideload/image.ts';
 import { policyFrom } from './sideload/policy-source.ts';
 import type { PolicySettings, SideloadSettings } from './sideload/settings.ts';
 import { namesOfService, type ServingNames } from './tls/names.ts';
@@ -179,7 +179,8 @@ function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'met
       policy: policyFromOptions(values),
       unreachableProbes: values['unreachable-probes'],
       // Always with the configured one: what the webhook itself puts into a pod has to be recognised when it is invoked again.
-      trustedImages: new Set([...values['trusted-supervisor-images'], repositoryOf(values['supervisor-image'])]),
+      trustedImages: trustedImages([...values['trusted-supervisor-images'], values['supervisor-image']]),
+      neighbours: values.neighbours,
       missingCommand: values['missing-command'],
       uid: values['sandbox-uid'],
       gid: values['sandbox-gid'],

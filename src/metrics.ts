@@ -4,7 +4,7 @@ import type { Outcome } from './sideload/outcome.ts';
 import type { ClusterFacts } from './sideload/settings.ts';
 import type { ImageFit } from './sideload/supervisor-image.ts';
 
-const IMAGE_VOLUME_STATES: readonly ClusterFacts['imageVolumes'][] = ['kept', 'dropped', 'unknown'];
+const IMAGE_VOLUME_STATES: readonly ClusterFacts['imageVolumes'][] = ['kept', 'dropped', 'unknown', 'assumed'];
 
 /** Counts by label values, which are words joined by spaces. */
 class Tally {
@@ -136,7 +136,7 @@ export function createMetrics(version: string, lostLines: () => number) {
     admission(request: AdmissionRequest, outcome: Outcome, seconds: number): void {
       const method = outcome.verdict === 'inject' ? outcome.method : 'none';
       admissions.count(`${outcome.verdict} ${outcome.reason} ${method} ${request.dryRun}`);
-      if (outcome.verdict === 'inject') for (const { code } of outcome.warnings) warnings.count(code);
+      if (outcome.verdict !== 'refuse') for (const { code } of outcome.warnings ?? []) warnings.count(code);
       duration.observe(seconds);
     },
     httpError(code: number): void {

@@ -7,6 +7,7 @@ import { absolutePath } from './sideload/paths.ts';
 import type { Variable } from './sideload/pod.ts';
 import { isConfigMapName } from './sideload/policy.ts';
 import type { PolicyRules, PolicySource } from './sideload/policy-source.ts';
+import { isLoaderVariable } from './sideload/root-programs.ts';
 import { judgeSupervisorImage } from './sideload/supervisor-image.ts';
 import { isWorkdir } from './sideload/workdir.ts';
 
@@ -81,7 +82,11 @@ function variables(value: string, isAllowed: (name: string) => string | undefine
     const [, name, text] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line) ?? [];
     if (name === undefined || text === undefined)
       throw new BadValueError(`value ${index + 1}: expected NAME=VALUE, the name of letters, digits and _`);
-    const problem = RESERVED_VARIABLES.includes(name) ? 'is set by the webhook itself' : isAllowed(name);
+    const problem = RESERVED_VARIABLES.includes(name)
+      ? 'is set by the webhook itself'
+      : isLoaderVariable(name)
+        ? 'loads code into programs that the supervisor runs as root'
+        : isAllowed(name);
     if (problem !== undefined) throw new BadValueError(`${name} ${problem}`);
     if (found.has(name)) throw new BadValueError(`${name} is given twice`);
     found.set(name, text);
@@ -184,8 +189,10 @@ const COMPONENT = '[a-z0-9]+(?:[._-]+[a-z0-9]+)*';
 const REPOSITORY = `(?:[A-Za-z0-9]+(?:[.-]+[A-Za-z0-9]+)*(?::[0-9]+)?/)?${COMPONENT}(?:/${COMPONENT})*`;
 const REFERENCE = new RegExp(`^${REPOSITORY}(?::[\\w][\\w.-]{0,127})?(?:@sha256:[0-9a-f]{64})?$`);
 
-export function repositories(value: string): string[] {
-  return words(value).map(matching(new RegExp(`^${REPOSITORY}$`), 'repositories without tag or digest, separated by commas'));
+/** Repositories, with or without the digest of an image. A tag may mean another image tomorrow. */
+export function imagesWithoutTag(value: string): string[] {
+  const pattern = new RegExp(`^${REPOSITORY}(?:@sha256:[0-9a-f]{64})?$`);
+  return words(value).map(matching(pattern, 'repositories, or REPOSITORY@sha256:DIGEST, without tags, separated by commas'));
 }
 
 export const objectName = matching(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, 'the name of a Kubernetes object');

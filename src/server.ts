@@ -121,7 +121,7 @@ export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Ou
     message: outcome.verdict === 'refuse' ? outcome.message : undefined,
     method: inject?.method,
     container: inject?.container,
-    warnings: inject?.warnings.map(({ code }) => code),
+    warnings: outcome.verdict === 'refuse' ? undefined : outcome.warnings?.map(({ code }) => code),
   };
   if (outcome.verdict === 'refuse') log.warn(fields, 'pod refused');
   else log.info(fields, inject ? 'supervisor injected' : 'pod left alone');

@@ -39,7 +39,11 @@ describe('the configuration', () => {
         proxyAuthSecret: undefined,
         policy: { operator: undefined, rules: { from: 'same' }, enforced: false, enforceable: false, missing: 'refuse' },
         unreachableProbes: 'refuse',
-        trustedImages: new Set(['ghcr.io/nvidia/openshell/supervisor', 'ghcr.io/nvidia/openshell-community/supervisor']),
+        neighbours: 'by-method',
+        trustedImages: new Map([
+          ['ghcr.io/nvidia/openshell/supervisor', new Set()],
+          ['ghcr.io/nvidia/openshell-community/supervisor', new Set()],
+        ]),
         missingCommand: 'warn',
         uid: 1000,
         gid: 1000,
@@ -73,7 +77,7 @@ describe('the configuration', () => {
       ['--supervisor-image=mirror.example:5000/a/supervisor:1', '--trusted-supervisor-images=b/c'],
       {},
     ).sideload;
-    expect([...trustedImages]).toEqual(['b/c', 'mirror.example:5000/a/supervisor']);
+    expect([...trustedImages.keys()]).toEqual(['docker.io/b/c', 'mirror.example:5000/a/supervisor']);
   });
 
   it('takes certificates from a directory where one is given, else from the cluster it runs in', () => {
@@ -229,7 +233,10 @@ describe('the configuration', () => {
     { args: ['--supervisor-env=my-var=x'], says: 'expected NAME=VALUE, the name of letters, digits and _' },
     { args: ['--supervisor-capabilities=ALL'], says: 'expected capability names such as SYS_ADMIN' },
     { args: ['--supervisor-env=A=1', '--supervisor-env=A=2'], says: 'A is given twice' },
-    { args: ['--trusted-supervisor-images=a:1'], says: 'expected repositories without tag or digest' },
+    { args: ['--trusted-supervisor-images=a:1'], says: 'expected repositories, or REPOSITORY@sha256:DIGEST, without tags' },
+    { args: ['--supervisor-env=LD_LIBRARY_PATH=/x'], says: 'LD_LIBRARY_PATH loads code into programs that the supervisor runs as root' },
+    { args: ['--pinned-env=GLIBC_TUNABLES=x'], says: 'GLIBC_TUNABLES loads code' },
+    { args: ['--neighbours=ignore'], says: '"ignore": expected by-method, refuse, warn' },
     { args: ['--missing-command=ignore'], says: '"ignore": expected warn, refuse' },
     { args: ['--sandbox-uid=0'], says: '"0": expected an id other than root, 1 to 2147483647' },
     { args: ['--sandbox-gid=1e3'], says: '"1e3": expected an id other than root' },

@@ -19,6 +19,8 @@ export interface Manifest {
   readonly kind: string;
   /** What comes of it once it is labelled, with method image-volume and with init-container. */
   readonly expected: Outcome['reason'];
+  /** Where method init-container gives another. */
+  readonly expectedWithInitContainer?: Outcome['reason'];
   /** The container that goes under the supervisor, where it is not the first. */
   readonly container?: string;
   readonly pod: Pod;

@@ -6,7 +6,7 @@ import { type Inject, type Outcome, REFUSALS } from '../src/sideload/outcome.ts'
 import type { Container, Pod } from '../src/sideload/pod.ts';
 import { type ClusterFacts, enforcing, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { agent, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
-import { ANY_METHOD, DROPPING, ENFORCED, installed, method, REFUSED_PODS, sidecarTopology } from './refusals.ts';
+import { ANY_METHOD, DROPPING, ENFORCED, installed, method, REFUSED_PODS, sidecarTopology, UNANSWERED } from './refusals.ts';
 
 function outcomeOf(pod: Pod, flags: readonly string[] = [], facts: ClusterFacts = UNKNOWN_CLUSTER): Outcome {
   return decide(pod, readConfig(flags, {}).sideload, facts);
@@ -40,6 +40,8 @@ describe('a pod is refused with a sentence that says what to change', () => {
   });
 });
 
+const TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount';
+
 describe('a pod is left alone', () => {
   const marked = { 'openshell.ai/sideloaded': 'image-volume' };
   it.each([
@@ -59,9 +61,12 @@ describe('a pod is left alone', () => {
     { why: 'that is complete with an init container', pod: installed({}), reason: 'already-sideloaded' },
     { why: 'in the sidecar topology of OpenShell’s driver', pod: sidecarTopology(), reason: 'already-sideloaded' },
     {
-      why: 'whose installer got a CA bundle from another webhook',
+      why: 'whose installer got the token that an API server mounts into every container',
       pod: installed({
-        installer: { volumeMounts: [...(INSTALLER.volumeMounts ?? []), { name: 'ca', mountPath: '/etc/ssl/certs/corp.pem' }] },
+        installer: {
+          terminationMessagePath: '/dev/termination-log',
+          volumeMounts: [...(INSTALLER.volumeMounts ?? []), { name: 'kube-api-access-x', mountPath: TOKEN, readOnly: true }],
+        },
       }),
       reason: 'already-sideloaded',
     },
@@ -91,7 +96,7 @@ describe('a pod is left alone', () => {
       reason: 'already-sideloaded',
     },
   ])('$why', ({ pod, flags, reason }) => {
-    expect(outcomeOf(pod, flags)).toEqual({ verdict: 'skip', reason });
+    expect(outcomeOf(pod, flags)).toMatchObject({ verdict: 'skip', reason });
   });
 
   it('but not for a marker: an annotation proves nothing', () => {
@@ -101,6 +106,93 @@ describe('a pod is left alone', () => {
   it('but not for a program that only lies under the mount path', () => {
     const pod = sandbox({ spec: { containers: [agent({ command: ['/opt/openshell/bin/evil'] })] } });
     expect(inject(pod).operations).toContainEqual({ op: 'add', path: '/spec/containers/0/args', value: ['--', '/opt/openshell/bin/evil'] });
+  });
+});
+
+describe('what was added to the parts of a supervisor is taken out again', () => {
+  const mounts = INSTALLER.volumeMounts ?? [];
+  const extra = (mountPath: string, rest: object = {}) => ({ name: 'x', mountPath, ...rest });
+  const cp = ['cp', '/usr/local/bin/openshell-sandbox', '/opt/openshell/bin/'];
+  it.each<{ what: string; installer?: Partial<Container>; container?: Partial<Container>; spec?: object }>([
+    { what: 'a preloaded library of the installer', installer: { env: [{ name: 'LD_PRELOAD', value: '/x/e.so' }] } },
+    {
+      what: 'a character set that the installer loads for its messages',
+      installer: {
+        command: cp,
+        env: [
+          { name: 'GCONV_PATH', value: '/x' },
+          { name: 'LANGUAGE', value: '../../../x/mo' },
+        ],
+        volumeMounts: [...mounts, extra('/x')],
+      },
+    },
+    { what: 'another cp for the installer', installer: { command: cp, env: [{ name: 'PATH', value: '/x' }] } },
+    { what: 'variables of the installer from elsewhere', installer: { envFrom: [{ configMapRef: {} }] } },
+    { what: 'a proxy of the installer', installer: { env: [{ name: 'HTTPS_PROXY', value: 'http://proxy' }] } },
+    { what: 'certificates of the installer', installer: { volumeMounts: [extra('/etc/ssl/certs/corp.pem'), ...mounts] } },
+    { what: 'a file over the installer’s program', installer: { volumeMounts: [...mounts, extra('/openshell-sandbox')] } },
+    {
+      what: 'another look at the volume',
+      installer: { volumeMounts: [...mounts, { name: 'openshell-supervisor-bin', mountPath: '/x' }] },
+    },
+    { what: 'false tokens of the installer', installer: { volumeMounts: [...mounts, extra(TOKEN, { subPath: 'x' })] } },
+    { what: 'a device of the installer', installer: { volumeDevices: [{ devicePath: '/bin/cp' }] } },
+    { what: 'messages of the installer over its program', installer: { terminationMessagePath: '/openshell-sandbox' } },
+    { what: 'an installer that stays', installer: { restartPolicy: 'Always' } },
+    { what: 'a hook of the installer', installer: { lifecycle: { postStart: { exec: {} } } } },
+    { what: 'an installer that may not be root', installer: { securityContext: { runAsUser: 0, runAsNonRoot: true } } },
+    { what: 'a pod that may not be root', spec: { securityContext: { runAsNonRoot: true } } },
+    { what: 'mounts that propagate', container: { volumeMounts: [{ ...LAUNCHED.volumeMounts[0], mountPropagation: 'HostToContainer' }] } },
+    { what: 'the missing capabilities', container: { securityContext: { ...LAUNCHED.securityContext, capabilities: {} } } },
+    { what: 'another user', container: { securityContext: { ...LAUNCHED.securityContext, runAsUser: 1000 } } },
+    { what: 'the missing AppArmor profile', container: { securityContext: { ...LAUNCHED.securityContext, appArmorProfile: null } } },
+    { what: 'no working directory', container: { command: [LAUNCHED.command[0], '--', '/evil'] } },
+    {
+      what: 'a variable that is not pinned',
+      container: { env: LAUNCHED.env.filter(({ name }) => name !== 'OPENSHELL_SUPERVISOR_TOPOLOGY') },
+    },
+  ])('$what', ({ installer, container, spec }) => {
+    const pod = installed({ ...(installer ? { installer } : {}), ...(container ? { container } : {}) });
+    const changed = { ...pod, spec: { ...pod.spec, ...spec } };
+    const outcome = inject(changed);
+    expect(outcome.reason).toBe('converged');
+    const after = jsonPatch.applyPatch(structuredClone(changed), outcome.operations as Operation[], true).newDocument;
+    expect(outcomeOf(after)).toMatchObject({ reason: 'already-sideloaded' });
+    const { command } = installer ?? {};
+    expect(after.spec?.initContainers).toEqual([
+      {
+        ...INSTALLER,
+        ...(command ? { command } : {}),
+        ...(after.spec?.initContainers?.[0]?.securityContext?.runAsNonRoot === false
+          ? { securityContext: { runAsUser: 0, runAsNonRoot: false } }
+          : {}),
+      },
+    ]);
+  });
+});
+
+describe('images are compared by what they are, not as they are written', () => {
+  it.each([
+    ['docker.io/openshell/supervisor', 'openshell/supervisor:1'],
+    ['openshell/supervisor', 'index.docker.io/openshell/supervisor:1'],
+    ['supervisor', 'docker.io/library/supervisor:1'],
+    ['index.docker.io/supervisor', 'supervisor'],
+    ['localhost/supervisor', 'localhost/supervisor:1'],
+    ['registry:5000/supervisor', `registry:5000/supervisor:1@sha256:${'a'.repeat(64)}`],
+    [`mirror.example/supervisor@sha256:${'a'.repeat(64)}`, `mirror.example/supervisor:1@sha256:${'a'.repeat(64)}`],
+  ])('%s trusts %s', (trusted, reference) => {
+    const pod = sandbox({ spec: { volumes: [{ ...IMAGE_VOLUME, image: { reference } }], containers: [agent(LAUNCHED)] } });
+    expect(outcomeOf(pod, [`--trusted-supervisor-images=${trusted}`]).reason).toBe('already-sideloaded');
+  });
+
+  it.each([
+    ['supervisor', 'evil.example/library/supervisor'],
+    ['localhost/supervisor', 'supervisor'],
+    [`mirror.example/supervisor@sha256:${'a'.repeat(64)}`, 'mirror.example/supervisor:1'],
+    [`mirror.example/supervisor@sha256:${'a'.repeat(64)},mirror.example/supervisor`, 'mirror.example/supervisor:1'],
+  ])('%s does not trust %s', (trusted, reference) => {
+    const pod = sandbox({ spec: { volumes: [{ ...IMAGE_VOLUME, image: { reference } }], containers: [agent(LAUNCHED)] } });
+    expect(outcomeOf(pod, [`--trusted-supervisor-images=${trusted}`]).reason).toBe('untrusted-supervisor');
   });
 });
 
@@ -130,6 +222,7 @@ describe('the method', () => {
       expected: 'init-container',
     },
     { why: 'auto is an init container where nothing is known', flags: auto, expected: 'init-container' },
+    { why: 'is an init container while nobody knows what becomes of image volumes', facts: UNANSWERED, expected: 'init-container' },
   ])('$why', ({ annotations, flags, facts, expected }) => {
     expect(inject(sandbox(annotations ? { annotations } : {}), flags, facts).method).toBe(expected);
   });
@@ -146,7 +239,11 @@ describe('the sandbox container', () => {
       containers: [containers[0], agent({ ...LAUNCHED, name: 'main' })],
       expected: 'main',
     },
-    { why: 'is the one named agent beside a decoy', containers: [agent({ ...LAUNCHED, name: 'decoy' }), agent()], expected: 'agent' },
+    {
+      why: 'is the one named agent beside a decoy',
+      containers: [agent({ ...LAUNCHED, name: 'decoy', volumeMounts: null }), agent()],
+      expected: 'agent',
+    },
   ])('$why', ({ annotations, containers: list, expected }) => {
     const pod = sandbox({ ...(annotations ? { annotations } : {}), spec: { containers: list as Container[] } });
     expect(inject(pod).container).toBe(expected);
@@ -329,7 +426,7 @@ describe('where the policy comes from', () => {
     const pod = withEnv({ env: null });
     const after = jsonPatch.applyPatch(structuredClone(pod), inject(pod, flags).operations as Operation[], true).newDocument as Pod;
     expect(JSON.stringify(after)).toContain('http://operator:8080');
-    expect(outcomeOf(after, flags)).toEqual({ verdict: 'skip', reason: 'already-sideloaded' });
+    expect(outcomeOf(after, flags)).toMatchObject({ verdict: 'skip', reason: 'already-sideloaded' });
   });
 });
 
@@ -338,7 +435,7 @@ describe('a pod of OpenShell 0.1 or newer', () => {
   it.each(['openshell.ai/boundary-role', 'openshell.ai/boundary-pair', 'openshell.ai/component'])(
     'is left unchanged by its label %s',
     (label) => {
-      expect(outcomeOf(sandbox({ labels: { ...managed, [label]: 'supervisor' } }))).toEqual({
+      expect(outcomeOf(sandbox({ labels: { ...managed, [label]: 'supervisor' } }))).toMatchObject({
         verdict: 'skip',
         reason: 'two-pod-openshell',
       });
@@ -416,13 +513,73 @@ describe('warnings', () => {
     });
   });
 
+  it.each([
+    { why: 'a directory that a writable mount covers', PATH: '/usr/bin:/data/bin', warned: '/data/bin' },
+    { why: 'the sandbox’s own directory', PATH: '/sandbox/.venv/bin:/usr/bin', warned: '/sandbox/.venv/bin' },
+    { why: 'the directory for temporary files', PATH: '/tmp', warned: '/tmp' },
+    { why: 'the working directory, by an empty word', PATH: '/usr/bin:', warned: '' },
+    { why: 'a directory of a config map, which a kubelet mounts read-only', PATH: '/config:/usr/bin', warned: undefined },
+    { why: 'a directory that is mounted read-only', PATH: '/tools:/usr/bin', warned: undefined },
+  ])('tell of a PATH with $why', ({ PATH, warned }) => {
+    const { warnings } = inject(
+      sandbox({
+        spec: {
+          volumes: [
+            { name: 'data', emptyDir: {} },
+            { name: 'config', configMap: {} },
+          ],
+          containers: [
+            agent({
+              env: [...(agent().env ?? []), { name: 'PATH', value: PATH }],
+              volumeMounts: [
+                { name: 'data', mountPath: '/data' },
+                { name: 'data', mountPath: '/tools', readOnly: true },
+                { name: 'config', mountPath: '/config' },
+              ],
+            }),
+          ],
+        },
+      }),
+    );
+    expect(warnings.filter(({ code }) => code === 'writable-path').map(({ message }) => message.split('"')[3])).toEqual(
+      warned === undefined ? [] : [warned],
+    );
+  });
+
+  it('tell of neighbours that could reach the supervisor of an image volume', () => {
+    const neighbours = [agent(), agent({ name: 'spy', securityContext: { privileged: true } })];
+    const { warnings } = inject(sandbox({ spec: { containers: neighbours } }));
+    expect(warnings.find(({ code }) => code === 'unsafe-neighbours')?.message).toContain('container "spy" is privileged');
+  });
+
+  it('tell of them with an init container, where the operator lets them be', () => {
+    const spec = { shareProcessNamespace: true, containers: [agent(), agent({ name: 'spy' })] };
+    const { warnings } = inject(sandbox({ annotations: method('init-container'), spec }), ['--neighbours=warn']);
+    expect(warnings.find(({ code }) => code === 'unsafe-neighbours')?.message).toContain('shares a PID namespace');
+  });
+
+  it('come with a pod that arrives complete', () => {
+    const outcome = outcomeOf(
+      sandbox({
+        annotations: { 'openshell.ai/sandbox-container': 'idle' },
+        spec: {
+          shareProcessNamespace: true,
+          volumes: [IMAGE_VOLUME],
+          containers: [agent({ securityContext: { privileged: true } }), agent({ ...LAUNCHED, name: 'idle' })],
+        },
+      }),
+    );
+    if (outcome.verdict !== 'skip') throw new Error(JSON.stringify(outcome));
+    expect(outcome.warnings?.map(({ code }) => code)).toEqual(['containers-outside', 'unsafe-neighbours']);
+  });
+
   it('stay below 256 characters with the longest names', () => {
     const name = 'n'.repeat(63);
     const exec = { exec: {} };
     const everything = agent({
       name,
       command: null,
-      env: null,
+      env: [{ name: 'PATH', value: `/usr/bin:/sandbox/${'p'.repeat(300)}` }],
       livenessProbe: exec,
       readinessProbe: exec,
       startupProbe: exec,
@@ -448,6 +605,8 @@ describe('warnings', () => {
       'hooks-outside',
       'ports-unreachable',
       'containers-outside',
+      'unsafe-neighbours',
+      'writable-path',
     ]);
     for (const { message } of warnings) expect(message.length, message).toBeLessThan(256);
   });

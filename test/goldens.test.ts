@@ -43,7 +43,7 @@ describe('golden pods', () => {
     else expect(text).toBe(readFileSync(injectedFile(name), 'utf8'));
 
     if (outcome.verdict !== 'inject') return;
-    expect(decide(after, config.sideload, UNKNOWN_CLUSTER)).toEqual({ verdict: 'skip', reason: 'already-sideloaded' });
+    expect(decide(after, config.sideload, UNKNOWN_CLUSTER)).toMatchObject({ verdict: 'skip', reason: 'already-sideloaded' });
     for (const { op, path, ...rest } of outcome.operations) {
       const old = jsonPatch.getValueByPointer(pod, op === 'add' && path.endsWith('/-') ? '/none' : path);
       expect(isDeepStrictEqual(old, (rest as { value?: unknown }).value), `${op} ${path} changes something`).toBe(false);

@@ -96,5 +96,5 @@ export function expectSideloaded(
   for (const { name, value } of settings.pinnedEnv) expect(new Set(valuesOf(name)), name).toEqual(new Set([value]));
   expectCapabilities(is, settings);
   expect(withoutSideload(after, index, settings)).toEqual(withoutSideload(original, index, settings));
-  expect(decide(after, settings, UNKNOWN_CLUSTER)).toEqual({ verdict: 'skip', reason: 'already-sideloaded' });
+  expect(decide(after, settings, UNKNOWN_CLUSTER)).toMatchObject({ verdict: 'skip', reason: 'already-sideloaded' });
 }

@@ -4,6 +4,8 @@ import type { ClusterFacts } from '../src/sideload/settings.ts';
 import { agent, EMPTY_DIR, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
 
 export const DROPPING: ClusterFacts = { imageVolumes: 'dropped', serverVersion: 'v1.34.4', nodes: undefined };
+/** Asked, and not answered yet. */
+export const UNANSWERED: ClusterFacts = { imageVolumes: 'unknown', serverVersion: '', nodes: undefined };
 export const ANY_METHOD = ['--allowed-sideload-methods=image-volume,init-container,host-path'];
 
 export const method = (value: string) => ({ 'openshell.ai/sideload-method': value });
@@ -31,38 +33,63 @@ export const installed = (parts: { container?: Partial<Container>; installer?: P
     },
   });
 
-const NETWORK_INIT =
-  '/openshell-sandbox --mode=network-init --proxy-uid 0 --proxy-gid 10001 --sidecar-state-dir /s --sidecar-tls-dir /t'.split(' ');
+const SHARED_MOUNTS = [
+  { name: 'openshell-sidecar-state', mountPath: '/run/openshell-sidecar' },
+  { name: 'openshell-supervisor-tls', mountPath: '/etc/openshell-tls/proxy' },
+];
+const SIDECAR_DIRECTORIES = ['--sidecar-state-dir', '/run/openshell-sidecar', '--sidecar-tls-dir', '/etc/openshell-tls/proxy'];
+const NETWORK_INIT = ['/openshell-sandbox', '--mode=network-init', '--proxy-uid', '0', '--proxy-gid', '10001', ...SIDECAR_DIRECTORIES];
 const helpInPlaceOf = (index: number): string[] => NETWORK_INIT.with(index, '--help');
+const BOUND = { runAsUser: 10001, allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
+
+interface SidecarParts {
+  readonly init?: Partial<Container>;
+  readonly agent?: Partial<Container>;
+  readonly network?: Partial<Container>;
+  readonly spec?: Partial<PodSpec>;
+  readonly others?: readonly Container[];
+}
 
 /** The driver's sidecar topology, in which one thing is different. */
-export const sidecarTopology = (init: Partial<Container> = {}, bound: Partial<Container> = {}, network: Partial<Container> = {}): Pod =>
+export const sidecarTopology = ({ init, agent: bound, network, spec, others = [] }: SidecarParts = {}): Pod =>
   sandbox({
     spec: {
-      volumes: [IMAGE_VOLUME],
+      shareProcessNamespace: true,
+      volumes: [
+        IMAGE_VOLUME,
+        { name: 'openshell-sidecar-state', emptyDir: {} },
+        { name: 'openshell-supervisor-tls', emptyDir: {} },
+        { name: 'openshell-sa-token', projected: {} },
+      ],
       initContainers: [
         {
           name: 'openshell-network-init',
           image: 'ghcr.io/nvidia/openshell/supervisor:1',
           command: NETWORK_INIT,
+          volumeMounts: SHARED_MOUNTS,
           ...init,
         },
       ],
       containers: [
         agent({
           ...LAUNCHED,
-          command: [LAUNCHED.command[0], '--mode=process'],
-          securityContext: { runAsUser: 10001, allowPrivilegeEscalation: false },
+          command: [LAUNCHED.command[0], '--mode=process', '--workdir', '/sandbox'],
+          env: [{ name: 'OPENSHELL_SUPERVISOR_TOPOLOGY', value: 'sidecar' }],
+          securityContext: BOUND,
+          volumeMounts: [...LAUNCHED.volumeMounts, ...SHARED_MOUNTS],
           ...bound,
         }),
         {
           name: 'openshell-supervisor-network',
           image: 'ghcr.io/nvidia/openshell/supervisor:1',
-          command: ['/openshell-sandbox', '--mode=network', '--upstream-proxy', 'http://proxy:3128'],
+          command: ['/openshell-sandbox', '--mode=network'],
           securityContext: { runAsUser: 0 },
+          volumeMounts: [...SHARED_MOUNTS, { name: 'openshell-sa-token', mountPath: '/var/run/secrets/openshell', readOnly: true }],
           ...network,
         },
+        ...others,
       ],
+      ...spec,
     },
   });
 
@@ -324,7 +351,7 @@ export const REFUSED_PODS: readonly Refusal[] = [
     why: 'a sidecar that can write into a complete sideload',
     reason: 'supervisor-volume-shared',
     pod: installed({ others: [agent({ name: 'spy', volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x' }] })] }),
-    says: 'readOnly: true',
+    says: 'container "spy" mounts the supervisor\'s volume and could replace the supervisor: remove the mount',
   },
   {
     why: 'a second, writable mount in the sandbox container',
@@ -336,18 +363,6 @@ export const REFUSED_PODS: readonly Refusal[] = [
     why: 'a trusted image that runs something else as installer',
     reason: 'supervisor-volume-shared',
     pod: installed({ installer: { command: ['sh', '-c', 'fetch evil'] } }),
-    says: 'does more than copy the supervisor',
-  },
-  {
-    why: 'an installer that keeps running',
-    reason: 'supervisor-volume-shared',
-    pod: installed({ installer: { restartPolicy: 'Always' } }),
-    says: 'does more than copy the supervisor',
-  },
-  {
-    why: "an installer whose binary is hidden by the user's file",
-    reason: 'supervisor-volume-shared',
-    pod: installed({ installer: { volumeMounts: [...(INSTALLER.volumeMounts ?? []), mount('/openshell-sandbox')] } }),
     says: 'does more than copy the supervisor',
   },
   {
@@ -379,7 +394,7 @@ export const REFUSED_PODS: readonly Refusal[] = [
     pod: sandbox({
       spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, command: [LAUNCHED.command[0], '--mode=process', '--', 'x'] })] },
     }),
-    says: 'no trusted network supervisor',
+    says: 'there is no init container openshell-network-init',
   },
   {
     why: 'a process-only supervisor by two words, in args',
@@ -409,45 +424,64 @@ export const REFUSED_PODS: readonly Refusal[] = [
   ...(
     [
       { why: 'whose init container prints its help', init: { command: ['/openshell-sandbox', '--mode=network-init', '--help'] } },
-      { why: 'whose network rules let the agent through', agent: { securityContext: { runAsUser: 0, allowPrivilegeEscalation: false } } },
-      { why: 'whose agent may become root', agent: { securityContext: { runAsUser: 10001 } } },
+      { why: 'whose network rules let the agent through', agent: { securityContext: { ...BOUND, runAsUser: 0 } } },
+      { why: 'whose agent may become root', agent: { securityContext: { ...BOUND, allowPrivilegeEscalation: null } } },
+      { why: 'whose agent keeps capabilities', agent: { securityContext: { ...BOUND, capabilities: {} } } },
       {
         why: 'whose agent has capabilities',
-        agent: { securityContext: { runAsUser: 10001, allowPrivilegeEscalation: false, capabilities: { add: ['NET_ADMIN'] } } },
+        agent: { securityContext: { ...BOUND, capabilities: { drop: ['ALL'], add: ['NET_ADMIN'] } } },
       },
+      { why: 'whose agent leaves its topology to the image', agent: { env: null } },
+      { why: 'whose agent starts in the root directory', agent: { command: [LAUNCHED.command[0], '--mode=process', '--workdir', '/'] } },
       { why: 'whose init container is for another user', init: { env: [{ name: 'OPENSHELL_PROXY_UID', value: '10001' }] } },
+      {
+        why: 'whose init container runs a false nft',
+        init: { volumeMounts: [...SHARED_MOUNTS, mount('/usr/sbin/nft', { subPath: 'nft' })] },
+      },
+      { why: 'whose init container writes its rules elsewhere', init: { command: NETWORK_INIT.with(7, '/tmp') } },
+      { why: 'whose init container is a sidecar', init: { restartPolicy: 'Always' } },
       { why: 'whose network supervisor prints its help', network: { command: ['/openshell-sandbox', '--mode=network', '--help'] } },
       {
         why: 'whose network supervisor is told by a variable to print its help',
         network: { command: ['/openshell-sandbox', '--mode=network', '$(X)'], env: [{ name: 'X', value: '--help' }] },
       },
+      {
+        why: 'whose network supervisor has a proxy of its own',
+        network: { command: ['/openshell-sandbox', '--mode=network', '--upstream-proxy', 'http://evil:1'] },
+      },
+      { why: 'whose network supervisor has a policy of its own', network: { env: [{ name: 'OPENSHELL_POLICY_DATA', value: '/x' }] } },
+      {
+        why: 'whose network supervisor knows no single programs',
+        network: { env: [{ name: 'OPENSHELL_NETWORK_BINARY_IDENTITY', value: 'relaxed' }] },
+      },
+      { why: 'whose network supervisor has a mount over its programs', network: { volumeMounts: [mount('/usr/sbin')] } },
+      {
+        why: 'whose network supervisor runs a command at its start',
+        network: { lifecycle: { postStart: { exec: { command: ['/x'] } } } } as Partial<Container>,
+      },
       { why: 'whose init container prints its help in place of a group', init: { command: helpInPlaceOf(5) } },
       { why: 'whose init container prints its help in place of a folder', init: { command: helpInPlaceOf(9) } },
       { why: 'whose network supervisor is another image', network: { image: 'evil' } },
       { why: 'without its init container', init: { name: 'other' } },
-    ] as { why: string; init?: Partial<Container>; agent?: Partial<Container>; network?: Partial<Container> }[]
+      {
+        why: 'with a neighbour that changes the network rules',
+        others: [agent({ name: 'spy', securityContext: { capabilities: { add: ['NET_ADMIN'] } } })],
+      },
+      { why: 'with a privileged neighbour', others: [agent({ name: 'spy', securityContext: { privileged: true } })] },
+      { why: 'with a neighbour at the socket of the supervisors', others: [agent({ name: 'spy', volumeMounts: SHARED_MOUNTS })] },
+      {
+        why: 'whose shared directory is of the node',
+        spec: { volumes: [IMAGE_VOLUME, { name: 'openshell-sidecar-state', hostPath: { path: '/x' } }] },
+      },
+    ] as (SidecarParts & { why: string })[]
   ).map(
-    ({ why, init, agent: bound, network }): Refusal => ({
+    ({ why, ...parts }): Refusal => ({
       why: `a sidecar topology ${why}`,
       reason: 'incomplete-sidecar-topology',
-      pod: sidecarTopology(init, bound, network),
+      pod: sidecarTopology(parts),
       says: "as OpenShell's driver makes it",
     }),
   ),
-  {
-    why: 'an installer whose cp is looked up elsewhere',
-    reason: 'supervisor-volume-shared',
-    pod: installed({
-      installer: { command: ['cp', '/usr/local/bin/openshell-sandbox', '/opt/openshell/bin/'], env: [{ name: 'PATH', value: '/x' }] },
-    }),
-    says: 'does more than copy the supervisor',
-  },
-  {
-    why: 'an installer with a preloaded library',
-    reason: 'supervisor-volume-shared',
-    pod: installed({ installer: { env: [{ name: 'LD_PRELOAD', value: '/x/e.so' }] } }),
-    says: 'does more than copy the supervisor',
-  },
   {
     why: "another view of the node's directory, writable",
     reason: 'supervisor-volume-shared',
@@ -644,6 +678,199 @@ export const REFUSED_PODS: readonly Refusal[] = [
     pod: sandbox({ annotations: method('init-container'), spec: { containers: [agent({ env: null })] } }),
     flags: ['--policy=image:registry.example/policy:1'],
     facts: DROPPING,
+    says: 'the policy comes from an image',
+  },
+  ...[
+    '/usr/sbin/ip',
+    '/sbin',
+    '/usr',
+    '/usr/local/bin/nft',
+    '/usr/local',
+    '/bin/../bin',
+    '/lib64',
+    '/usr/lib/x86_64-linux-gnu/libmnl.so.0',
+    '/lib/x86_64-linux-gnu',
+    '/usr/local/lib/libmnl.so.0.2',
+    '/etc',
+    '/etc/ld.so.preload',
+    '/etc/ld-musl-x86_64.path',
+  ].map(
+    (path): Refusal => ({
+      why: `a mount at ${path}`,
+      reason: 'programs-covered',
+      pod: sandbox({ spec: { volumes: [emptyData], containers: [agent({ volumeMounts: [mount(path, { readOnly: true })] })] } }),
+      says: 'over programs or libraries that the supervisor runs as root: move it',
+    }),
+  ),
+  {
+    why: 'a block device over a program',
+    reason: 'programs-covered',
+    pod: sandbox({ spec: { containers: [agent({ volumeDevices: [{ devicePath: '/usr/bin/nsenter' }] })] } }),
+    says: 'a volume device',
+  },
+  {
+    why: 'a termination message file over a program',
+    reason: 'programs-covered',
+    pod: sandbox({ spec: { containers: [agent({ terminationMessagePath: '/sbin/ip' })] } }),
+    says: 'terminationMessagePath',
+  },
+  {
+    why: 'a mount over a program of a complete supervisor',
+    reason: 'programs-covered',
+    pod: sandbox({
+      spec: {
+        volumes: [IMAGE_VOLUME, emptyData],
+        containers: [agent({ ...LAUNCHED, volumeMounts: [...LAUNCHED.volumeMounts, mount('/usr/sbin/ip', { subPath: 'ip' })] })],
+      },
+    }),
+    says: '/usr/sbin/ip',
+  },
+  ...['LD_PRELOAD', 'LD_LIBRARY_PATH', 'LD_AUDIT', 'GCONV_PATH', 'GLIBC_TUNABLES', 'LOCPATH', 'XTABLES_LIBDIR'].map(
+    (name): Refusal => ({
+      why: `a variable ${name}`,
+      reason: 'loader-variable',
+      pod: sandbox({ spec: { containers: [agent({ env: [...(agent().env ?? []), { name, value: '/x' }] })] } }),
+      says: `sets "${name}"`,
+    }),
+  ),
+  {
+    why: 'a variable LD_PRELOAD of a complete supervisor, from elsewhere',
+    reason: 'loader-variable',
+    pod: sandbox({
+      spec: {
+        volumes: [IMAGE_VOLUME],
+        containers: [agent({ ...LAUNCHED, env: [...LAUNCHED.env, { name: 'LD_PRELOAD', valueFrom: { configMapKeyRef: {} } }] })],
+      },
+    }),
+    says: "in your program's own command",
+  },
+  ...(
+    [
+      { why: 'a shared PID namespace', spec: { shareProcessNamespace: true }, neighbour: {}, says: 'shareProcessNamespace' },
+      { why: "the node's PID namespace", spec: { hostPID: true }, neighbour: {}, says: 'hostPID' },
+      { why: 'a privileged neighbour', spec: {}, neighbour: { securityContext: { privileged: true } }, says: 'is privileged' },
+      {
+        why: 'a neighbour with ALL',
+        spec: {},
+        neighbour: { securityContext: { capabilities: { add: ['all'] } } },
+        says: 'adds capabilities',
+      },
+      {
+        why: "a neighbour that opens the node's files by handle",
+        spec: {},
+        neighbour: { securityContext: { capabilities: { add: ['CAP_DAC_READ_SEARCH'] } } },
+        says: 'adds capabilities',
+      },
+      ...['/', '/var/lib', '/var/lib/kubelet/pods', '/var/lib/k0s/kubelet'].map((path) => ({
+        why: `a neighbour that mounts ${path} of the node`,
+        spec: { volumes: [{ name: 'data', hostPath: { path } }] },
+        neighbour: { volumeMounts: [mount('/host', { readOnly: true })] },
+        says: "mounts the kubelet's directory",
+      })),
+    ] as { why: string; spec: Partial<PodSpec>; neighbour: Partial<Container>; says: string }[]
+  ).map(
+    ({ why, spec, neighbour, says }): Refusal => ({
+      why: `${why}, with an init container`,
+      reason: 'unsafe-neighbours',
+      pod: sandbox({
+        annotations: method('init-container'),
+        spec: { ...spec, containers: [agent(), agent({ name: 'spy', ...neighbour })] },
+      }),
+      says,
+    }),
+  ),
+  {
+    why: 'a sidecar that waits for the install container in a shared PID namespace',
+    reason: 'unsafe-neighbours',
+    pod: sandbox({
+      annotations: method('init-container'),
+      spec: { shareProcessNamespace: true, initContainers: [agent({ name: 'spy', restartPolicy: 'Always' })] },
+    }),
+    says: 'set annotation openshell.ai/sideload-method to image-volume',
+  },
+  {
+    why: 'a privileged init container before the install container of a complete supervisor',
+    reason: 'unsafe-neighbours',
+    pod: sandbox({
+      spec: {
+        volumes: [EMPTY_DIR],
+        initContainers: [agent({ name: 'spy', securityContext: { privileged: true } }), INSTALLER],
+        containers: [agent(LAUNCHED)],
+      },
+    }),
+    says: 'container "spy" is privileged',
+  },
+  {
+    why: 'a privileged agent beside a decoy, where the operator refuses such neighbours',
+    reason: 'unsafe-neighbours',
+    pod: sandbox({
+      annotations: { 'openshell.ai/sandbox-container': 'idle' },
+      spec: { containers: [agent({ securityContext: { privileged: true } }), agent({ name: 'idle' })] },
+    }),
+    flags: ['--neighbours=refuse'],
+    says: 'container "agent" is privileged',
+  },
+  {
+    why: 'a neighbour that remounts the read-only volume',
+    reason: 'supervisor-volume-shared',
+    pod: installed({
+      others: [agent({ name: 'spy', volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x', readOnly: true }] })],
+    }),
+    says: 'remove the mount',
+  },
+  {
+    why: 'a neighbour that mounts the image volume',
+    reason: 'supervisor-volume-shared',
+    pod: sandbox({
+      spec: {
+        volumes: [IMAGE_VOLUME],
+        containers: [
+          agent(LAUNCHED),
+          agent({ name: 'spy', volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x', readOnly: true }] }),
+        ],
+      },
+    }),
+    says: 'container "spy"',
+  },
+  {
+    why: 'a supervisor volume with two sources',
+    reason: 'volume-name-taken',
+    pod: sandbox({ spec: { volumes: [{ ...IMAGE_VOLUME, emptyDir: {} }], containers: [agent(LAUNCHED)] } }),
+    says: 'or two',
+  },
+  ...[
+    { why: 'another tag of the pinned repository', reference: 'ghcr.io/nvidia/openshell/supervisor:0.0.1' },
+    { why: 'another digest of the pinned repository', reference: `ghcr.io/nvidia/openshell/supervisor@sha256:${'b'.repeat(64)}` },
+    { why: 'the pinned digest of another repository', reference: `registry.example/supervisor@sha256:${'a'.repeat(64)}` },
+  ].map(
+    ({ why, reference }): Refusal => ({
+      why,
+      reason: 'untrusted-supervisor',
+      pod: sandbox({ spec: { volumes: [{ ...IMAGE_VOLUME, image: { reference } }], containers: [agent(LAUNCHED)] } }),
+      flags: [`--supervisor-image=ghcr.io/nvidia/openshell/supervisor@sha256:${'a'.repeat(64)}`],
+      says: 'which is not',
+    }),
+  ),
+  {
+    why: "a driver's image volume while nobody knows what becomes of it",
+    reason: 'image-volume-unknown',
+    pod: sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent(LAUNCHED)] } }),
+    facts: UNANSWERED,
+    says: 'try again in a moment',
+  },
+  {
+    why: 'an annotation for an image volume while nobody knows what becomes of it',
+    reason: 'image-volume-unknown',
+    pod: sandbox({ annotations: method('image-volume') }),
+    facts: UNANSWERED,
+    says: 'set annotation openshell.ai/sideload-method to init-container (the operator: --preflight=off)',
+  },
+  {
+    why: 'a policy from an image while nobody knows what becomes of it',
+    reason: 'image-volume-unknown',
+    pod: sandbox({ annotations: method('init-container'), spec: { containers: [agent({ env: null })] } }),
+    flags: ['--policy=image:registry.example/policy:1'],
+    facts: UNANSWERED,
     says: 'the policy comes from an image',
   },
 ];

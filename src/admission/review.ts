@@ -4,7 +4,7 @@
  */
 
 import type { Operation } from 'fast-json-patch';
-import { type Outcome, REFUSALS } from '../sideload/outcome.ts';
+import { type Outcome, REFUSALS, type Warning } from '../sideload/outcome.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
 import { boolean, misfit, object, string } from '../sideload/shape.ts';
 
@@ -91,6 +91,11 @@ function respond(uid: string, allowed: boolean, auditAnnotations: Record<string,
   return `${head}${rest},"auditAnnotations":${JSON.stringify(auditAnnotations)}}}`;
 }
 
+/** The API server sends each to the client once, however often a webhook repeats it (apiserver, filters/warning.go). */
+function warned(warnings: readonly Warning[] | undefined): string {
+  return !warnings?.length ? '' : `,"warnings":${JSON.stringify(warnings.map(({ message }) => message))}`;
+}
+
 function encodePatch(operations: readonly Operation[]): string {
   return Buffer.from(JSON.stringify(operations)).toString('base64');
 }
@@ -100,7 +105,7 @@ function encodePatch(operations: readonly Operation[]): string {
  *
  * | outcome | allowed | besides                                                        |
  * |---------|---------|----------------------------------------------------------------|
- * | skip    | true    | -                                                              |
+ * | skip    | true    | warnings                                                       |
  * | inject  | true    | patch, warnings                                                |
  * | refuse  | false   | status with code 422 (change the pod) or 403 (not allowed here) |
  */
@@ -108,7 +113,7 @@ export function encodeReview(uid: string, outcome: Outcome): string {
   switch (outcome.verdict) {
     case 'skip':
       // Another key: a pod may be asked about twice, and the API server complains of an annotation that changes.
-      return respond(uid, true, { skipped: outcome.reason });
+      return respond(uid, true, { skipped: outcome.reason }, warned(outcome.warnings));
     case 'refuse': {
       const { code } = REFUSALS[outcome.reason];
       const status = { status: 'Failure', code, reason: code === 403 ? 'Forbidden' : 'Invalid', message: outcome.message };
@@ -117,8 +122,7 @@ export function encodeReview(uid: string, outcome: Outcome): string {
     case 'inject': {
       const { reason, method, container, warnings, operations } = outcome;
       const patch = `,"patchType":"JSONPatch","patch":"${encodePatch(operations)}"`;
-      const warned = warnings.length === 0 ? '' : `,"warnings":${JSON.stringify(warnings.map(({ message }) => message))}`;
-      return respond(uid, true, { reason, method, container }, `${patch}${warned}`);
+      return respond(uid, true, { reason, method, container }, `${patch}${warned(warnings)}`);
     }
   }
 }

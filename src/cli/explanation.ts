@@ -4,9 +4,9 @@ import type { V1LabelSelector } from '@kubernetes/client-node';
 import type { Config } from '../config.ts';
 import { ENV, MANAGED_BY_LABEL, METHOD_ANNOTATION, NAMESPACE_LABEL, POLICY_ANNOTATION, SANDBOX_LABEL } from '../sideload/contract.ts';
 import { decide } from '../sideload/decide.ts';
-import { findExisting, findInstaller, isHalfThere } from '../sideload/existing.ts';
-import { annotatedMethod, operatorMethod } from '../sideload/method.ts';
-import { INJECTIONS, type Outcome, REFUSALS, SKIPS } from '../sideload/outcome.ts';
+import { findExisting, findInstallers, isHalfThere } from '../sideload/existing.ts';
+import { annotatedMethod, methodFor } from '../sideload/method.ts';
+import { INJECTIONS, type Inject, type Outcome, REFUSALS, SKIPS, type Skip } from '../sideload/outcome.ts';
 import type { Container, Pod } from '../sideload/pod.ts';
 import { choosePolicy } from '../sideload/policy.ts';
 import { CHOICES, chooseContainer } from '../sideload/selection.ts';
@@ -112,15 +112,16 @@ function podSteps(pod: Pod, { sideload, methodOrigin }: Explained, facts: Cluste
   if (typeof annotated === 'object') return [...steps, step('no', 'method', `annotation ${METHOD_ANNOTATION} names none`)];
   const existing = findExisting(spec, container, annotated, sideload);
   if ('verdict' in existing) return [...steps, step('no', 'supervisor', 'something else stands in its place')];
-  const method = existing.method ?? annotated ?? operatorMethod(sideload, facts);
+  const method = methodFor(spec, existing, annotated, sideload, facts);
   const because = existing.method
     ? `the pod's own volume ${existing.volumeName}`
     : annotated
       ? `annotation ${METHOD_ANNOTATION}`
       : `${sideload.method === 'auto' ? 'auto, ' : ''}the operator's (${methodOrigin})`;
   steps.push(step(sideload.allowedMethods.includes(method) || existing.method ? 'yes' : 'no', 'method', `${method}: ${because}`));
-  const installed = findInstaller(spec, container, existing, method, sideload);
-  if (typeof installed !== 'boolean') return [...steps, step('no', 'supervisor', 'something else can write into its volume')];
+  const installers = findInstallers(spec, container, existing, method, sideload);
+  if ('verdict' in installers)
+    return [...steps, step('no', 'supervisor', 'another container mounts its volume, or another image fills it')];
   const there = reason === 'already-sideloaded' ? 'all of it is there' : isHalfThere(existing) ? 'a part of it is there' : 'not there yet';
   return [
     ...steps,
@@ -164,7 +165,7 @@ function configMapStep({ name, wanted, keys }: FoundConfigMap): Step {
 
 function clusterSteps(method: string, { imageVolumes, serverVersion, nodes }: ClusterFacts): Step[] {
   if (method !== 'image-volume') return [];
-  if (imageVolumes === 'unknown') return [step('unknown', 'cluster', 'not asked: image volumes are assumed to be kept')];
+  if (imageVolumes === 'assumed') return [step('unknown', 'cluster', 'not asked: image volumes are assumed to be kept')];
   const mounting = nodes ? `, ${nodes.mountingImages} of ${nodes.total} schedulable Linux nodes are known to mount them` : '';
   const keeps = imageVolumes === 'kept';
   return [step(keeps ? 'yes' : 'no', 'cluster', `API server ${serverVersion} ${keeps ? 'keeps' : 'drops'} image volumes${mounting}`)];
@@ -173,13 +174,14 @@ function clusterSteps(method: string, { imageVolumes, serverVersion, nodes }: Cl
 function resultSteps(outcome: Outcome): Step[] {
   switch (outcome.verdict) {
     case 'skip':
-      return [result(`left alone (${outcome.reason}): ${SKIPS[outcome.reason]}`)];
+      return [result(`left alone (${outcome.reason}): ${SKIPS[outcome.reason]}`), ...noteSteps(outcome)];
     case 'refuse':
       return [result(`refused (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}`)];
     case 'inject':
-      return [
-        result(`${outcome.reason}: ${INJECTIONS[outcome.reason]}`),
-        ...outcome.warnings.map(({ code, message }) => step('note', code, message)),
-      ];
+      return [result(`${outcome.reason}: ${INJECTIONS[outcome.reason]}`), ...noteSteps(outcome)];
   }
+}
+
+function noteSteps({ warnings }: Skip | Inject): Step[] {
+  return (warnings ?? []).map(({ code, message }) => step('note', code, message));
 }

@@ -38,7 +38,7 @@ export const NO_CLUSTER: ClusterView = {
  * @param namespace the webhook's own
  */
 export function followCluster(cluster: Cluster, namespace: string, log: Logger, metrics: Metrics): ClusterView {
-  let facts = UNKNOWN_CLUSTER;
+  let facts: ClusterFacts = { ...UNKNOWN_CLUSTER, imageVolumes: 'unknown' };
   const failures = new Failures(RETRY_MS, ASK_MS, 'the API server has not answered yet');
   let byVersion = false;
   let report: NodeJS.Timeout | undefined;

@@ -6,22 +6,16 @@
  * which image. Markers and names prove nothing; whoever writes a pod can write them.
  */
 
-import { isDeepStrictEqual } from 'node:util';
-import {
-  INSTALL_CONTAINER,
-  INSTALLED_BINARY,
-  METHOD_ANNOTATION,
-  type Method,
-  SUPERVISOR_MOUNT_PATH,
-  SUPERVISOR_VOLUME,
-} from './contract.ts';
+import { INSTALL_CONTAINER, METHOD_ANNOTATION, type Method, SUPERVISOR_MOUNT_PATH, SUPERVISOR_VOLUME } from './contract.ts';
+import { repositoryOf } from './image.ts';
+import { isInstaller } from './install-container.ts';
 import { findMountAt } from './mounts.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
 import { absolutePath, overlap } from './paths.ts';
 import type { Container, PodSpec, Volume } from './pod.ts';
 import { isLaunched } from './selection.ts';
 import type { SideloadSettings } from './settings.ts';
-import { BINARY_PATHS, CP_PATHS, isTrusted, runsItsImage, wordsOf } from './supervisor-container.ts';
+import { isTrusted } from './supervisor-container.ts';
 
 /** What is there of a sideload, for the chosen container. */
 export interface Existing {
@@ -44,55 +38,25 @@ export function isHalfThere(existing: Existing): boolean {
 /** Volume names by which a half-stripped sideload is known: ours and OpenShell's, and the OpenShift driver's. */
 const SIDELOAD_VOLUMES: readonly string[] = [SUPERVISOR_VOLUME, 'supervisor-bin'];
 
-/** `sh -c "cp SOURCE TARGET"`, as kagenti's driver installs, with or without a chmod of what was copied. */
-const SHELL_COPY = /^\s*cp (\S+) (\S+)(?: && chmod (?:\+x|a\+x|0?755) (\S+))?\s*$/;
-
-/** The words of a copy that a shell does; other words as they are. */
-function copyWords(words: readonly string[]): readonly string[] {
-  const [shell = '', flag, script = '', ...more] = words;
-  if (!['sh', '/bin/sh'].includes(shell) || flag !== '-c' || more.length > 0) return words;
-  const [, source = '', target = '', made = INSTALLED_BINARY] = SHELL_COPY.exec(script) ?? [];
-  return source !== '' && made === INSTALLED_BINARY ? ['cp', source, target] : words;
-}
-
-/** Whether an init container does nothing but copy the binary out of its image into the volume at the mount path. */
-function isInstaller(container: Container, volumeName: string): boolean {
-  const [program = '', ...rest] = copyWords(wordsOf(container));
-  const [source = '', target = ''] = rest;
-  const copiesItself = BINARY_PATHS.includes(program) && isDeepStrictEqual(rest, ['copy-self', INSTALLED_BINARY]);
-  const copied =
-    program === 'cp' &&
-    rest.length === 2 &&
-    BINARY_PATHS.includes(source) &&
-    [SUPERVISOR_MOUNT_PATH, INSTALLED_BINARY].includes(absolutePath(target));
-  const mountsVolume = (container.volumeMounts ?? []).some(
-    (mount) =>
-      mount.name === volumeName && absolutePath(mount.mountPath ?? '') === SUPERVISOR_MOUNT_PATH && !mount.subPath && !mount.subPathExpr,
-  );
-  return (
-    (copiesItself || copied) &&
-    mountsVolume &&
-    container.restartPolicy !== 'Always' &&
-    runsItsImage(container, copied ? CP_PATHS : BINARY_PATHS)
-  );
-}
-
-function untrusted(where: string, image: string | null | undefined): Refuse {
+function untrusted(where: string, image: string | null | undefined, { trustedImages }: SideloadSettings): Refuse {
+  const pinned = (trustedImages.get(repositoryOf(image ?? ''))?.size ?? 0) > 0;
   return refuse(
     'untrusted-supervisor',
-    `${where} takes the supervisor from ${quote(image ?? '')}, which is not trusted: use a trusted image, or remove the supervisor and let the webhook add it`,
+    `${where} takes the supervisor from ${quote(image ?? '')}, which is not ${pinned ? 'the digest that the operator pinned' : 'trusted'}: use a trusted image, or remove the supervisor and let the webhook add it`,
   );
 }
 
-/** The method whose volume this is, or undefined when no method makes such a volume. */
-function methodOf(volume: Volume): Method | undefined {
-  if (volume.image) return 'image-volume';
-  if (volume.emptyDir) return 'init-container';
-  return volume.hostPath && absolutePath(volume.hostPath.path ?? '') === SUPERVISOR_MOUNT_PATH ? 'host-path' : undefined;
+/** The method whose volume this is, or undefined when no method makes such a volume: none has two sources. */
+function methodOf({ name: _, ...sources }: Volume): Method | undefined {
+  const { image, emptyDir, hostPath } = sources;
+  if (Object.values(sources).filter((source) => source !== undefined && source !== null).length !== 1) return undefined;
+  if (image) return 'image-volume';
+  if (emptyDir) return 'init-container';
+  return hostPath && absolutePath(hostPath.path ?? '') === SUPERVISOR_MOUNT_PATH ? 'host-path' : undefined;
 }
 
-/** Names of the volumes through which the supervisor's directory can be written: the volume, and any other view of the node's directory. */
-function writableViews(spec: PodSpec, volumeName: string, method: Method): Set<string> {
+/** Names of the volumes that hold the supervisor: its volume, and any other view of the node's directory. */
+function viewsOf(spec: PodSpec, volumeName: string, method: Method): Set<string> {
   const views = new Set([volumeName]);
   if (method !== 'host-path') return views;
   for (const { name, hostPath } of spec.volumes ?? [])
@@ -101,38 +65,40 @@ function writableViews(spec: PodSpec, volumeName: string, method: Method): Set<s
 }
 
 /**
- * Finds who fills the volume. Nobody but a trusted installer may write into it: whoever can replace the binary runs as root
- * in the sandbox container. An image volume is read-only for everybody.
+ * Finds the init containers that fill the volume. Nobody but the sandbox container and a trusted install container may mount
+ * it: a privileged container makes a read-only mount writable, and whoever can replace the binary runs as root in the sandbox
+ * container.
+ *
+ * @returns their indexes in spec.initContainers, or a refusal
  */
-export function findInstaller(
+export function findInstallers(
   spec: PodSpec,
   chosen: Container,
   { mount, volumeName }: Existing,
   method: Method,
   settings: SideloadSettings,
-): boolean | Refuse {
-  if (method === 'image-volume') return false;
-  const views = writableViews(spec, volumeName, method);
-  let installed = false;
+): readonly number[] | Refuse {
+  const views = viewsOf(spec, volumeName, method);
+  const installers: number[] = [];
   const initContainers = spec.initContainers ?? [];
   for (const [position, container] of [...initContainers, ...(spec.containers ?? [])].entries()) {
-    const writes = (container.volumeMounts ?? []).some(
-      (candidate, index) => views.has(candidate.name ?? '') && !candidate.readOnly && !(container === chosen && index === mount),
+    const mounted = (container.volumeMounts ?? []).some(
+      ({ name }, index) => views.has(name ?? '') && !(container === chosen && index === mount),
     );
-    if (!writes) continue;
+    if (!mounted) continue;
     const name = quote(container.name ?? '');
-    if (container === chosen || position >= initContainers.length || !isInstaller(container, volumeName)) {
+    if (position >= initContainers.length || method !== 'init-container' || !isInstaller(container, volumeName)) {
       return refuse(
         'supervisor-volume-shared',
         container.name === INSTALL_CONTAINER
-          ? `init container ${name} does more than copy the supervisor (command, mounts over programs, PATH or LD_ variables): remove what was added to it`
-          : `container ${name} mounts the supervisor's volume writable and could replace the supervisor: remove the mount or set readOnly: true`,
+          ? `init container ${name} does more than copy the supervisor into its volume: remove what was added to its command and mount`
+          : `container ${name} mounts the supervisor's volume and could replace the supervisor: remove the mount`,
       );
     }
-    if (!isTrusted(container.image, settings)) return untrusted(`init container ${name}`, container.image);
-    installed = true;
+    if (!isTrusted(container.image, settings)) return untrusted(`init container ${name}`, container.image, settings);
+    installers.push(position);
   }
-  return installed;
+  return installers;
 }
 
 /**
@@ -167,13 +133,17 @@ export function findExisting(
       ? pathTaken()
       : refuse(
           'volume-name-taken',
-          `volume ${quote(volumeName)} has a source that no sideload method makes; the webhook needs this name: rename the volume`,
+          `volume ${quote(volumeName)} has a source that no sideload method makes, or two; the webhook needs this name: rename the volume`,
         );
   }
   // An emptyDir of any name may stand at the path when it is filled; an empty one is the user's own.
-  if (method === 'init-container' && !known && findInstaller(spec, container, found, method, settings) === false) return pathTaken();
+  if (method === 'init-container' && !known) {
+    const installers = findInstallers(spec, container, found, method, settings);
+    if ('verdict' in installers) return installers;
+    if (installers.length === 0) return pathTaken();
+  }
   if (method === 'image-volume' && !isTrusted(volume.image?.reference, settings))
-    return untrusted(`volume ${quote(volumeName)}`, volume.image?.reference);
+    return untrusted(`volume ${quote(volumeName)}`, volume.image?.reference, settings);
   if (annotated !== undefined && annotated !== method) {
     return refuse(
       'volume-name-taken',

@@ -2,8 +2,9 @@
 
 import { METHOD_ANNOTATION, METHODS, type Method } from './contract.ts';
 import type { Existing } from './existing.ts';
+import { isInstaller } from './install-container.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
-import type { Pod } from './pod.ts';
+import type { Pod, PodSpec } from './pod.ts';
 import type { Policy } from './policy-source.ts';
 import type { ClusterFacts, SideloadSettings } from './settings.ts';
 
@@ -17,9 +18,22 @@ export function annotatedMethod(pod: Pod): Method | undefined | Refuse {
   );
 }
 
-/** The method of a pod that names none. */
-export function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method {
-  if (settings.method !== 'auto') return settings.method;
+/** The method of a pod: that of the volume it has; else its annotation's; else that of an install container it has left; else the operator's. */
+export function methodFor(
+  spec: PodSpec,
+  { method, volumeName }: Existing,
+  annotated: Method | undefined,
+  settings: SideloadSettings,
+  facts: ClusterFacts,
+): Method {
+  const isLeft = (): boolean => spec.initContainers?.some((container) => isInstaller(container, volumeName)) ?? false;
+  return method ?? annotated ?? (isLeft() ? 'init-container' : operatorMethod(settings, facts));
+}
+
+/** The method of a pod that names none. While nobody knows what becomes of image volumes, an init container is sure to work. */
+function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method {
+  const unsure = facts.imageVolumes === 'unknown' && settings.allowedMethods.includes('init-container');
+  if (settings.method !== 'auto') return settings.method === 'image-volume' && unsure ? 'init-container' : settings.method;
   const { total, mountingImages } = facts.nodes ?? { total: 0, mountingImages: 0 };
   const everyNode = total > 0 && mountingImages === total;
   const imageVolumes = facts.imageVolumes === 'kept' && everyNode && settings.allowedMethods.includes('image-volume');
@@ -49,7 +63,16 @@ export function refuseMethod(
       `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: ${withoutImageVolume(settings, existing)}`,
     );
   }
+  if (method === 'image-volume' && facts.imageVolumes === 'unknown') return unknownImageVolumes(settings, existing);
   return undefined;
+}
+
+/** A pod whose image volume is dropped would start whatever its own image has at the supervisor's path. */
+function unknownImageVolumes(settings: SideloadSettings, existing: Existing): Refuse {
+  return refuse(
+    'image-volume-unknown',
+    `the API server has not told yet whether it keeps image volumes: try again in a moment, or ${withoutImageVolume(settings, existing)} (the operator: --preflight=off)`,
+  );
 }
 
 /** Refuses a method, or an API server, by which the files of a policy would not get into the pod. */
@@ -67,6 +90,11 @@ export function refusePolicyMethod(
     return refuse(
       'image-volume-dropped',
       `API server ${serverVersion} drops image volumes (feature gate ImageVolume is off), and the policy comes from an image: Kubernetes 1.35 is needed, or a policy from a ConfigMap`,
+    );
+  if (policy?.usesImages && imageVolumes === 'unknown')
+    return refuse(
+      'image-volume-unknown',
+      'the API server has not told yet whether it keeps image volumes, and the policy comes from an image: try again in a moment (the operator: --preflight=off)',
     );
   return undefined;
 }

@@ -35,7 +35,7 @@ export const REFUSALS = {
   'volume-name-taken': { code: 422, summary: 'the name of the supervisor volume belongs to another volume' },
   'mount-path-taken': { code: 422, summary: 'the path of the supervisor mount belongs to another mount' },
   'init-container-name-taken': { code: 422, summary: 'the name of the install container belongs to another container' },
-  'supervisor-volume-shared': { code: 422, summary: 'another container could write into the supervisor volume' },
+  'supervisor-volume-shared': { code: 422, summary: 'another container mounts the supervisor volume' },
   'untrusted-supervisor': { code: 403, summary: 'the pod brings a supervisor from an image that is not trusted' },
   'incomplete-sidecar-topology': { code: 422, summary: 'a process-only supervisor without its network sidecar' },
   'supervisor-options': { code: 422, summary: 'the pod gives the supervisor options, which are the operator’s' },
@@ -45,6 +45,10 @@ export const REFUSALS = {
   'policy-bypassed': { code: 403, summary: 'the policy is enforced here, and the pod would get around it' },
   'no-policy-source': { code: 422, summary: 'the pod has no policy, and the supervisor would exit' },
   'unreachable-probes': { code: 422, summary: 'a probe would fail forever, since nothing reaches the program’s ports' },
+  'image-volume-unknown': { code: 403, summary: 'the API server has not told yet whether it keeps image volumes' },
+  'programs-covered': { code: 422, summary: 'the pod puts something over programs that the supervisor runs as root' },
+  'loader-variable': { code: 422, summary: 'a variable loads code into programs that the supervisor runs as root' },
+  'unsafe-neighbours': { code: 422, summary: 'another container could replace the supervisor' },
 } as const;
 
 /** What an admitted pod's author should know. */
@@ -58,6 +62,8 @@ export const WARNINGS = {
   'ports-unreachable': 'nothing reaches the ports of the program',
   'host-namespaces': 'the container shares process or IPC namespaces with the node',
   'nodes-without-image-volumes': 'not every schedulable Linux node is known to mount image volumes',
+  'unsafe-neighbours': 'another container could replace the supervisor, or reach it',
+  'writable-path': 'the supervisor runs programs as root from a directory that can be written',
   'read-only-root': 'the supervisor cannot make its network namespace and will exit',
   'hooks-outside': 'exec probes and lifecycle hooks run outside the supervisor',
   'containers-outside': 'other containers run outside the supervisor',
@@ -76,6 +82,8 @@ export interface Warning {
 export interface Skip {
   readonly verdict: 'skip';
   readonly reason: SkipReason;
+  /** Of a sandbox that needs no change; undefined where there are none. */
+  readonly warnings: readonly Warning[] | undefined;
 }
 
 export interface Refuse {
@@ -98,8 +106,8 @@ export interface Inject {
 
 export type Outcome = Skip | Refuse | Inject;
 
-export function skip(reason: SkipReason): Skip {
-  return { verdict: 'skip', reason };
+export function skip(reason: SkipReason, warnings?: readonly Warning[]): Skip {
+  return { verdict: 'skip', reason, warnings: warnings?.length ? warnings : undefined };
 }
 
 export function refuse(reason: RefuseReason, message: string): Refuse {

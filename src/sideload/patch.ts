@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { escapePathComponent, type Operation } from 'fast-json-patch';
 import { type Method, SIDELOADED_ANNOTATION, SUPERVISOR_MOUNT_PATH } from './contract.ts';
 import { environmentOperations } from './environment.ts';
-import { installContainer } from './install-container.ts';
+import { installContainer, installerOperations } from './install-container.ts';
 import { commandLine } from './launch.ts';
 import { append, set } from './operations.ts';
 import type { Plan } from './plan.ts';
@@ -23,10 +23,11 @@ export function patchFor(plan: Plan, settings: SideloadSettings): Operation[] {
   const container = `/spec/containers/${plan.index}`;
   const supervisor = existing.method === undefined ? [{ name: existing.volumeName, ...volumeSource(method, settings) }] : [];
   const missing = files.filter(({ hasVolume }) => !hasVolume).map(({ files: { name, source } }) => ({ name, ...source }));
-  const installers = method === 'init-container' && !plan.installed ? [installContainer(plan, settings)] : [];
+  const installers = method === 'init-container' && plan.installers.length === 0 ? [installContainer(plan, settings)] : [];
   return [
     ...append('/spec', 'volumes', spec.volumes, [...supervisor, ...missing]),
     ...append('/spec', 'initContainers', spec.initContainers, installers),
+    ...installerOperations(plan),
     ...mountOperations(plan, container),
     ...commandOperations(plan, container, settings),
     ...environmentOperations(plan, container, settings),
@@ -51,9 +52,12 @@ function mountOperations({ container, existing, files }: Plan, path: string): Op
     ...files.map(({ files: { name, mountPath }, mount, readOnly }) => ({ name, mountPath, index: mount, readOnly })),
   ];
   const writable = mounts.filter(({ index, readOnly }) => index !== -1 && !readOnly);
+  // What is mounted below it elsewhere would come along.
+  const propagating = mounts.filter(({ index }) => !['None', undefined, null].includes(container.volumeMounts?.[index]?.mountPropagation));
   const missing = mounts.filter(({ index }) => index === -1).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true }));
   return [
     ...writable.map(({ index }) => set(`${path}/volumeMounts/${index}`, 'readOnly', true)),
+    ...propagating.map(({ index }): Operation => ({ op: 'remove', path: `${path}/volumeMounts/${index}/mountPropagation` })),
     ...append(path, 'volumeMounts', container.volumeMounts, missing),
   ];
 }

@@ -14,8 +14,8 @@ export interface Plan {
   readonly index: number;
   readonly method: Method;
   readonly existing: Existing;
-  /** Whether a trusted init container fills the volume already. */
-  readonly installed: boolean;
+  /** Indexes in spec.initContainers of those that fill the volume already. */
+  readonly installers: readonly number[];
   readonly identity: Identity;
   readonly policy: PolicyChoice;
   readonly files: readonly PlacedFiles[];

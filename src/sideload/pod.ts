@@ -39,7 +39,9 @@ const container = object({
   resources: object({ requests: quantities, limits: quantities }),
   securityContext,
   ports: list(object({ containerPort: integer })),
-  volumeMounts: list(object({ name: string, mountPath: string, readOnly: boolean, subPath: string, subPathExpr: string })),
+  volumeMounts: list(
+    object({ name: string, mountPath: string, readOnly: boolean, subPath: string, subPathExpr: string, mountPropagation: string }),
+  ),
   volumeDevices: list(object({ devicePath: string })),
   livenessProbe: hook,
   readinessProbe: hook,
@@ -54,6 +56,8 @@ const volume = object({
   hostPath: object({ path: string }),
   projected: object({}),
   secret: object({}),
+  configMap: object({}),
+  downwardAPI: object({}),
 });
 
 /** What has to hold of a pod before `decide` may see it. */
@@ -66,6 +70,7 @@ export const podShape = object({
     hostNetwork: boolean,
     hostPID: boolean,
     hostIPC: boolean,
+    shareProcessNamespace: boolean,
     securityContext: object({
       runAsUser: integer,
       runAsGroup: integer,

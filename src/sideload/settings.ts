@@ -1,6 +1,7 @@
 /** What the core needs to know besides the pod: the operator's choices and what the cluster can do. */
 
 import { type Layout, type Method, POLICY_ENFORCED, POLICY_MODE_LABEL } from './contract.ts';
+import type { TrustedImages } from './image.ts';
 import type { Variable } from './pod.ts';
 import type { Policy, PolicyRules } from './policy-source.ts';
 
@@ -29,8 +30,10 @@ export interface SideloadSettings {
   readonly policy: PolicySettings;
   /** What to do with probes that the network namespace of the program makes fail. */
   readonly unreachableProbes: 'refuse' | 'warn';
-  /** Repositories (no tag, no digest) whose images count as a supervisor. */
-  readonly trustedImages: ReadonlySet<string>;
+  /** Images that count as a supervisor, the configured one among them. */
+  readonly trustedImages: TrustedImages;
+  /** What to do with neighbours of the sandbox container that could replace its supervisor; `by-method` refuses where the method lets them. */
+  readonly neighbours: 'by-method' | 'refuse' | 'warn';
   /** What to do with a container that has neither command nor args. */
   readonly missingCommand: 'warn' | 'refuse';
   /** User and group id of the sandboxed process where the pod asks for none, or for root. */
@@ -78,8 +81,8 @@ export function settingsIn(labels: Labels, settings: SideloadSettings): Sideload
  * (KEP-4639): such a pod would not start under its supervisor.
  */
 export interface ClusterFacts {
-  /** What the API server does to an image volume. */
-  readonly imageVolumes: 'kept' | 'dropped' | 'unknown';
+  /** What the API server does to an image volume. `unknown`: it has not told yet. `assumed`: nobody asks, and they count as kept. */
+  readonly imageVolumes: 'kept' | 'dropped' | 'unknown' | 'assumed';
   /** The API server's version, such as `v1.34.4`; empty when unknown. */
   readonly serverVersion: string;
   /** The nodes that a sandbox could run on; undefined when they cannot be listed. */
@@ -93,5 +96,5 @@ export interface NodeCount {
   readonly mountingImages: number;
 }
 
-/** No cluster was asked, as when the webhook runs on a developer's machine. */
-export const UNKNOWN_CLUSTER: ClusterFacts = { imageVolumes: 'unknown', serverVersion: '', nodes: undefined };
+/** No cluster is asked: on a developer's machine, or because the operator said so. */
+export const UNKNOWN_CLUSTER: ClusterFacts = { imageVolumes: 'assumed', serverVersion: '', nodes: undefined };

@@ -1,33 +1,52 @@
-/** Containers that run a trusted supervisor image: whether what they start is really what the image holds. */
+/**
+ * Containers that run a trusted supervisor image. What they start is what the image holds only where nothing was added that a
+ * loader, a shell or the program itself reads, so they are compared with what the webhook, or OpenShell's driver, writes.
+ */
 
 import { IMAGE_BINARY } from './contract.ts';
-import { repositoryOf } from './image.ts';
-import { overlap } from './paths.ts';
+import { isAmong } from './image.ts';
 import type { Container } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
-/** What decides which program runs when a supervisor image starts its own binary, and when it starts `cp`. */
 export const BINARY_PATHS: readonly string[] = Object.values(IMAGE_BINARY);
-export const CP_PATHS: readonly string[] = [
-  ...BINARY_PATHS,
-  '/bin',
-  '/sbin',
-  '/usr',
-  '/lib',
-  '/lib64',
-  '/etc/ld.so.cache',
-  '/etc/ld.so.preload',
+
+/** What such a container may have, whatever its value: none of it chooses what runs. */
+const FREE_MEMBERS = [
+  ...['name', 'image', 'imagePullPolicy', 'resources', 'securityContext', 'terminationMessagePolicy'],
+  // Compared by those who look at the container.
+  ...['command', 'args', 'volumeMounts'],
 ];
 
+/** What an API server writes where a container names no file (pkg/apis/core/v1/defaults.go). */
+const TERMINATION_MESSAGE_PATH = '/dev/termination-log';
+
+/** Where the API server's ServiceAccount plugin mounts a token into every container. */
+const TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+function isEmpty(value: unknown): boolean {
+  return !value || (typeof value === 'object' && Object.keys(value).length === 0);
+}
+
 /**
- * Whether the container runs what its image holds at these paths: no mount covers them, and no variable makes a loader or a
- * shell's search take something else.
+ * Names of the members of a container that were added to what the webhook and OpenShell's driver write: variables, hooks,
+ * probes, devices, a restart policy.
+ *
+ * @param more members that this container may have besides
  */
-export function runsItsImage(container: Container, paths: readonly string[]): boolean {
-  const covered = (container.volumeMounts ?? []).some(({ mountPath }) => paths.some((program) => overlap(mountPath ?? '', program)));
-  const redirected =
-    (container.env ?? []).some(({ name }) => name === 'PATH' || name?.startsWith('LD_')) || Boolean(container.envFrom?.length);
-  return !covered && !redirected;
+export function addedMembers(container: Container, ...more: readonly string[]): string[] {
+  const added: string[] = [];
+  for (const [member, value] of Object.entries(container)) {
+    if (isEmpty(value) || FREE_MEMBERS.includes(member) || more.includes(member)) continue;
+    if (member !== 'terminationMessagePath' || value !== TERMINATION_MESSAGE_PATH) added.push(member);
+  }
+  return added;
+}
+
+export type Mount = NonNullable<Container['volumeMounts']>[number];
+
+/** Whether this is the mount of a token that an API server adds to every container. */
+export function isTokenMount({ mountPath, subPath, subPathExpr }: Mount): boolean {
+  return mountPath === TOKEN_PATH && !subPath && !subPathExpr;
 }
 
 /** What a container starts: command, then args. */
@@ -37,5 +56,5 @@ export function wordsOf(container: Container): string[] {
 
 /** Whether an image is one that the operator trusts to be a supervisor. */
 export function isTrusted(image: string | null | undefined, settings: SideloadSettings): boolean {
-  return settings.trustedImages.has(repositoryOf(image ?? ''));
+  return isAmong(image ?? '', settings.trustedImages);
 }

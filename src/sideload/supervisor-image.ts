@@ -1,6 +1,6 @@
 /** Which line of OpenShell a supervisor image belongs to: only images of the 0.0 line hold a supervisor that runs in the sandbox container. */
 
-import { repositoryOf } from './image.ts';
+import { parseReference } from './image.ts';
 
 /**
  * Repositories whose tags are OpenShell's versions. Since 0.1.0 (2026-09-25) they hold a supervisor that runs in a pod of its
@@ -28,9 +28,7 @@ export interface ImageFit {
 
 /** Judges the reference of a supervisor image by its repository and tag. */
 export function judgeSupervisorImage(reference: string): ImageFit {
-  const repository = repositoryOf(reference);
-  const [named = '', digest] = reference.split('@');
-  const tag = named.slice(repository.length + 1);
+  const { repository, tag = '', digest } = parseReference(reference);
   if (SANDBOX_REPOSITORIES.includes(repository))
     return {
       fits: 'no',

@@ -1,9 +1,11 @@
 import { ENV, METHOD_ANNOTATION, POLICY_ANNOTATION, SANDBOX_ID_LABEL } from './contract.ts';
 import { willHaveVariable } from './environment.ts';
 import { literalOf, missingForGateway, setsVariable } from './gateway.ts';
+import { refusesNeighbours, unsafeNeighbour } from './neighbours.ts';
 import { enumerate, quote, type RefuseReason, type Warning } from './outcome.ts';
 import type { Plan } from './plan.ts';
 import type { Container, PodSpec } from './pod.ts';
+import { pathConcerns } from './root-programs.ts';
 import type { ClusterFacts, SideloadSettings } from './settings.ts';
 import { unreachablePorts, unreachableProbes } from './unreachable.ts';
 import { replacesWorkdir, workdirWord } from './workdir.ts';
@@ -43,7 +45,16 @@ export function concernsOf(plan: Plan, settings: SideloadSettings, facts: Cluste
     ...variableConcerns(plan),
     ...nodeConcerns(plan, facts),
     ...containerConcerns(plan, settings),
+    ...neighbourConcerns(plan, settings),
+    ...pathConcerns(plan.spec, plan.container, settings),
   ];
+}
+
+/** What `refuseNeighbours` lets pass. */
+function neighbourConcerns({ spec, container, installers, method }: Plan, settings: SideloadSettings): Concern[] {
+  if (refusesNeighbours(settings, method)) return [];
+  const unsafe = unsafeNeighbour(spec, [container, ...installers.flatMap((index) => spec.initContainers?.[index] ?? [])]);
+  return unsafe === undefined ? [] : [{ code: 'unsafe-neighbours', message: `${unsafe} and could replace the supervisor, or reach it` }];
 }
 
 function commandConcerns(plan: Plan, settings: SideloadSettings): Concern[] {

@@ -363,7 +363,7 @@ const WAYS = [
 describe('alone, the backstop judges as the webhook does', () => {
   it('pods as they are written, injected, refused, and with every part of them taken away or changed', async () => {
     const outputs: Case[] = goldens.map((golden) => ({ what: golden.name, pod: sideloaded(golden) }));
-    const sidecars = sidecarTopology({}, {}, { env: [{ name: 'MODE', value: '--help' }] });
+    const sidecars = sidecarTopology({ network: { env: [{ name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' }] } });
     const changed: Case[] = [...outputs.filter(({ what }) => WAYS.includes(what)), { what: 'sidecars', pod: sidecars }];
     expect(changed.length).toBe(WAYS.length + 1);
     const { differences, seen } = await compare(

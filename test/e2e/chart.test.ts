@@ -123,6 +123,7 @@ describe('the options', () => {
       'OPENSHELL_ENDPOINT=https://gateway:8080',
       'ODD= a="b", $(OPENSHELL_NAMESPACE) $$ \\ ',
     ],
+    neighbours: ['warn', 'warn'],
     'trusted-supervisor-images': [['mirror.example/supervisor'], 'mirror.example/supervisor'],
     'missing-command': ['refuse', 'refuse'],
     'pinned-env': [[{ name: 'COMPANY', value: 'a=b' }], 'COMPANY=a=b'],

@@ -6,7 +6,7 @@ A Kubernetes container reads $(NAME) as a variable, and $$ as a dollar.
 {{- $arguments := list -}}
 {{- $flags := list "port" "supervisor-image" "supervisor-image-pull-policy" "supervisor-image-layout" "supervisor-sideload-method"
       "allowed-sideload-methods" "supervisor-capabilities" "supervisor-apparmor-profile" "trusted-supervisor-images" "missing-command"
-      "upstream-proxy-auth-secret" "policy" "policy-rules" "policy-mode" "missing-policy" "unreachable-probes"
+      "upstream-proxy-auth-secret" "policy" "policy-rules" "policy-mode" "missing-policy" "unreachable-probes" "neighbours"
       "sandbox-uid" "sandbox-gid" "sandbox-workdir" "bind-address" "ca-lifetime" "serving-cert-lifetime" "ca-settle-time" "preflight"
       "tls-min-version" "shutdown-delay" "log-level" -}}
 {{- range $flag := $flags -}}

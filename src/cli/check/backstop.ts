@@ -40,7 +40,7 @@ export function judgeParameters(
   const name = `ConfigMap ${parameters.metadata?.namespace}/${parameters.metadata?.name}`;
   const wayOut = `kubectl edit configmap ${parameters.metadata?.name} -n ${parameters.metadata?.namespace}; ${DOCUMENTED}`;
   const trusted = listed(parameters, 'trustedSupervisorImages');
-  const untrusted = [...trustedImages].filter((image) => !trusted.includes(image));
+  const untrusted = [...trustedImages.keys()].filter((image) => !trusted.includes(image));
   const methods = listed(parameters, 'allowedSideloadMethods');
   return [
     ...(untrusted.length > 0
