@@ -9,25 +9,24 @@ import { absolutePath, overlap } from './paths.ts';
 import type { Container, PodSpec, Volume } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
-/** Directories of programs, and those from which a loader takes their libraries, with all that is below them. */
-const PROGRAM_DIRECTORIES = [
-  ...['/bin', '/sbin', '/usr/bin', '/usr/sbin', '/usr/local/bin', '/usr/local/sbin'],
-  ...['', '/usr'].flatMap((root) => ['lib', 'lib32', 'lib64', 'libx32', 'libexec'].map((name) => `${root}/${name}`)),
-];
-
-/** What tells a loader where else to look: glibc's ld.so.cache, .conf and .preload, and musl's ld-musl-ARCH.path. */
-const LOADER_FILES = /^\/etc\/ld[.-]/;
-
-/** The directory that musl looks into too: a library in it counts, a language's packages below it do not. */
-const LOCAL_LIBRARIES = '/usr/local/lib';
-const LOCAL_LIBRARY = /^\/usr\/local\/lib\/[^/]*\.so(\.[^/]*)?$/;
+/**
+ * Paths at, above or below directories of programs and of the libraries that a loader takes; and what tells a loader where else
+ * to look: glibc's /etc/ld.so.cache, .conf and .preload, musl's /etc/ld-musl-ARCH.path. musl looks into /usr/local/lib too: a
+ * library in it counts, a language's packages below it do not.
+ */
+const PROGRAM_PATHS = new RegExp(
+  [
+    '^/$|^/(usr|usr/local|usr/local/lib|etc)$',
+    '^/(usr/|usr/local/)?s?bin(/|$)',
+    '^/(usr/)?lib(32|64|x32|exec)?(/|$)',
+    '^/usr/local/lib/[^/]*[.]so([.][^/]*)?$',
+    '^/etc/ld[.-]',
+  ].join('|'),
+);
 
 /** Whether something at this path would take the place of a program, a library or a loader's configuration. */
 export function coversPrograms(path: string): boolean {
-  const absolute = absolutePath(path);
-  if (LOADER_FILES.test(absolute) || LOCAL_LIBRARY.test(absolute)) return true;
-  if (['/', '/etc', LOCAL_LIBRARIES].includes(absolute)) return true;
-  return PROGRAM_DIRECTORIES.some((directory) => overlap(absolute, directory));
+  return PROGRAM_PATHS.test(absolutePath(path));
 }
 
 /** Refuses a sandbox container in which the pod puts something over the programs that the supervisor runs as root. */
