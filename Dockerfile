@@ -30,6 +30,8 @@ ENV NODE_ENV=production
 COPY --from=dependencies /app/node_modules ./node_modules
 COPY package.json LICENSE ./
 COPY --from=build /app/dist ./dist
+# The command backstop prints it.
+COPY manifests/components/backstop ./manifests/components/backstop
 USER 65532:65532
 EXPOSE 8443 8081
 # Room for new objects that neither grows nor shrinks, whatever the memory limit, and one thread to help with them: docs/performance.md.

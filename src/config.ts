@@ -31,7 +31,13 @@ export interface Config {
   readonly shutdownDelay: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
   /** What the backstop has to know too, as the options are written. */
-  readonly texts: { readonly pinnedEnv: string; readonly policy: string; readonly policyRules: string; readonly policyMode: string };
+  readonly texts: {
+    readonly pinnedEnv: string;
+    readonly supervisorEnv: string;
+    readonly policy: string;
+    readonly policyRules: string;
+    readonly policyMode: string;
+  };
   /** Where the sideload method comes from: `--supervisor-sideload-method`, its variable, or `default`. */
   readonly methodOrigin: string;
 }
@@ -87,6 +93,7 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
     methodOrigin,
     texts: {
       pinnedEnv: textOf('pinned-env'),
+      supervisorEnv: textOf('supervisor-env'),
       policy: textOf('policy'),
       policyRules: textOf('policy-rules'),
       policyMode: textOf('policy-mode'),

@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./cli/check.ts')).check,
   explain: async () => (await import('./cli/explain.ts')).explain,
   policy: async () => (await import('./cli/policy.ts')).policy,
+  backstop: async () => (await import('./cli/backstop.ts')).backstop,
 };
 
 async function main(args: readonly string[]): Promise<number> {

@@ -4,10 +4,11 @@ import type { AddressInfo } from 'node:net';
 import { connect as connectTcp } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { createServer } from 'node:tls';
-import type { V1ConfigMap, V1MutatingWebhook, V1MutatingWebhookConfiguration } from '@kubernetes/client-node';
+import type { V1MutatingWebhook, V1MutatingWebhookConfiguration, V1ValidatingAdmissionPolicy } from '@kubernetes/client-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
-import { judgeParameters } from '../src/cli/check/backstop.ts';
+import { backstopLiterals } from '../src/cli/backstop-literals.ts';
+import { judgeLiterals } from '../src/cli/check/backstop.ts';
 import { ENTRIES, entriesOf, judgeEntries } from '../src/cli/check/entries.ts';
 import { failed, Obstacle, ok, skipped, warning } from '../src/cli/check/finding.ts';
 import { shakeHands } from '../src/cli/check/handshake.ts';
@@ -236,34 +237,39 @@ describe('certificates', () => {
   });
 });
 
-describe('the parameters of the backstop', () => {
-  const shipped: V1ConfigMap = parse(read('manifests/components/backstop/parameters.yaml'));
-  const judge = (...flags: string[]) => {
-    const { sideload, texts } = readConfig(flags, {});
-    return judgeParameters(shipped, sideload, texts);
-  };
+describe('the literals of the backstop', () => {
+  const shipped: V1ValidatingAdmissionPolicy = parseAllDocuments(read('manifests/components/backstop/stored.yaml'))[0]?.toJS();
+  const judge = (...flags: string[]) => judgeLiterals(shipped, backstopLiterals(readConfig(flags, {})));
 
-  it('trust what the webhook trusts by default', () => {
+  it('agree with the webhook by default', () => {
     expect(judge()).toEqual([]);
   });
 
-  it('have to know the repository of the supervisor image, and host-path', () => {
-    expect(judge('--supervisor-image=registry.example/mirror/supervisor:1')).toMatchObject([
-      { status: 'failed', detail: expect.stringContaining('lacks registry.example/mirror/supervisor in trustedSupervisorImages') },
-    ]);
-    expect(judge('--allowed-sideload-methods=image-volume,host-path')).toMatchObject([
-      { status: 'failed', detail: expect.stringContaining('lacks host-path') },
-    ]);
-  });
-
   it.each([
-    { flags: ['--policy=configmap:a'], says: 'has another policy than the webhook: "none" instead of "configmap:a"' },
-    { flags: ['--policy-rules=configmap:a'], says: 'has another policyRules than the webhook: "same" instead of "configmap:a"' },
-    { flags: ['--supervisor-arg=--upstream-proxy=http://p:1'], says: 'has another supervisorArgs than the webhook' },
+    { flags: ['--supervisor-image=registry.example/mirror/supervisor:1'], says: 'has another trustedSupervisorImages than the webhook' },
+    { flags: [`--supervisor-image=nginx@sha256:${'a'.repeat(64)}`], says: `"docker.io/library/nginx@sha256:${'a'.repeat(64)}"` },
+    { flags: ['--allowed-sideload-methods=image-volume,host-path'], says: 'has another allowedSideloadMethods than the webhook' },
+    { flags: ['--neighbours=warn'], says: 'has another neighbours than the webhook: "by-method" instead of "warn"' },
+    { flags: ['--policy=configmap:a'], says: 'has another operatorPolicy than the webhook: "none" instead of "configmap:a"' },
+    { flags: ['--policy-rules=configmap:a'], says: 'has another operatorRules than the webhook: "same" instead of "configmap:a"' },
+    {
+      flags: ['--supervisor-arg=--upstream-proxy=http://s3cret:1'],
+      says: 'has another supervisorArgs than the webhook: sandboxes are refused',
+    },
     { flags: ['--pinned-env=TOKEN=s3cret'], says: 'has another pinnedEnv than the webhook: sandboxes are refused' },
+    { flags: ['--supervisor-env=TOKEN=s3cret'], says: 'has another supervisorEnv than the webhook: sandboxes are refused' },
   ])('have to agree with $flags', ({ flags, says }) => {
     expect(judge(...flags)).toMatchObject([{ status: 'failed', detail: expect.stringContaining(says) }]);
     expect(JSON.stringify(judge(...flags))).not.toContain('s3cret');
+  });
+
+  it('are in any order, and a variable that is missing is another one', () => {
+    const trusted = ['ghcr.io/nvidia/openshell-community/supervisor', 'ghcr.io/nvidia/openshell/supervisor'];
+    expect(judge(`--trusted-supervisor-images=${trusted.join()}`)).toEqual([]);
+    const without = { ...shipped, spec: { variables: shipped.spec?.variables?.filter(({ name }) => name !== 'neighbours') ?? [] } };
+    expect(judgeLiterals(without, backstopLiterals(readConfig([], {})))).toMatchObject([
+      { detail: expect.stringContaining('nothing instead of "by-method"') },
+    ]);
   });
 });
 

@@ -63,7 +63,7 @@ describe('the configuration', () => {
       shutdownDelay: 5,
       logLevel: 'info',
       methodOrigin: 'default',
-      texts: { pinnedEnv: '', policy: 'none', policyRules: 'same', policyMode: 'default' },
+      texts: { pinnedEnv: '', supervisorEnv: '', policy: 'none', policyRules: 'same', policyMode: 'default' },
     });
   });
 

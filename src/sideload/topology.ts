@@ -86,17 +86,19 @@ function changed(container: Container, settings: SideloadSettings, ...members: r
   if (!BINARY_PATHS.includes(command?.[0] ?? '') || args?.length) return `${where} starts something else`;
   const [added] = addedMembers(container, ...members);
   if (added) return `${where} has ${quote(added)}`;
-  const mount = volumeMounts?.find((candidate) => !isDriversMount(candidate) && !isTokenMount(candidate));
+  const mount = volumeMounts?.find((candidate) => !isDriversMount(candidate));
   return mount && `${where} has a mount at ${quote(mount.mountPath ?? '')}`;
 }
 
-function isDriversMount({ name, mountPath, subPath, subPathExpr }: Mount): boolean {
+/** Whether the driver writes this mount, or the API server adds it. */
+function isDriversMount(mount: Mount): boolean {
+  const { name, mountPath, subPath, subPathExpr } = mount;
   const path = mountPath ?? '';
   if (subPath || subPathExpr) return false;
   if (name === STATE_VOLUME) return path === STATE_PATH;
   if (name === TLS_VOLUME) return path === TLS_PATH;
   if (name === SPIFFE_VOLUME) return !coversPrograms(path) && ![...BINARY_PATHS, STATE_PATH, TLS_PATH].some((own) => overlap(path, own));
-  return READ_PATHS.includes(path);
+  return READ_PATHS.includes(path) || isTokenMount(mount);
 }
 
 function brokenInit(init: Container, network: Container, settings: SideloadSettings): string | undefined {

@@ -3,19 +3,23 @@
  * does, behind the webhook, where another webhook takes parts out again, and on API servers that drop image volumes.
  */
 
+import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, request, type Server } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import jsonPatch, { escapePathComponent, type Operation } from 'fast-json-patch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
+import { parseAllDocuments, stringify } from 'yaml';
+import { backstopLiterals } from '../../src/cli/backstop-literals.ts';
 import { readConfig } from '../../src/config.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import { PINNED_VARIABLES } from '../../src/sideload/environment.ts';
+import { trustedImages } from '../../src/sideload/image.ts';
 import type { Outcome } from '../../src/sideload/outcome.ts';
-import type { Container, Pod, Volume } from '../../src/sideload/pod.ts';
+import type { Container, Pod, PodSpec, Volume } from '../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { type Golden, listGoldens, readGolden } from '../goldens.ts';
 import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from '../pods.ts';
@@ -25,7 +29,6 @@ import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { startWebhook, writeOverlay } from './webhook.ts';
 
 const COMPONENT = fileURLToPath(new URL('../../manifests/components/backstop', import.meta.url));
-const CONFIG_MAP = ['configmap', 'openshell-sideload-backstop', '-n', 'openshell-system'];
 const dir = mkdtempSync(join(tmpdir(), 'sideload-backstop-'));
 const connections = new Agent({ keepAlive: true, maxSockets: 8 });
 let cluster: ControlPlane;
@@ -110,29 +113,32 @@ async function apply(name: string, resources: readonly string[] = []): Promise<v
   await kubectl('apply', '--validate=strict', '-k', folder);
 }
 
-/** Changes the ConfigMap, and waits until a pod is judged by it. */
-async function setParameters(data: Record<string, string>, inForce: () => Promise<boolean>): Promise<void> {
-  await kubectl('patch', ...CONFIG_MAP, '--type=merge', '-p', JSON.stringify({ data }));
-  await waitFor(`parameters ${JSON.stringify(data)}`, inForce);
+/** Changes the operator's choices in the policy, and waits until a pod is judged by them. */
+async function setLiterals(literals: Readonly<Record<string, string>>, inForce: () => Promise<boolean>): Promise<void> {
+  const policy = ['validatingadmissionpolicy', 'openshell-sideload-backstop'];
+  const { spec } = JSON.parse(await kubectl('get', ...policy, '-o', 'json'));
+  const names: string[] = spec.variables.map(({ name }: { name: string }) => name);
+  const operations = Object.entries(literals).map(([name, value]) => ({
+    op: 'replace',
+    path: `/spec/variables/${names.indexOf(name)}/expression`,
+    value,
+  }));
+  await kubectl('patch', ...policy, '--type=json', '-p', JSON.stringify(operations));
+  await waitFor(`literals ${JSON.stringify(literals)}`, inForce);
 }
 
-/** The ConfigMap's data for a webhook with these flags. */
-function parametersOf(flags: readonly string[]): Record<string, string> {
-  const { sideload, texts } = readConfig(flags, {});
-  return {
-    ...texts,
-    trustedSupervisorImages: [...sideload.trustedImages, ...readConfig([], {}).sideload.trustedImages].join('\n'),
-    allowedSideloadMethods: sideload.allowedMethods.join(),
-    supervisorArgs: sideload.supervisorArgs.join('\n'),
-    supervisorEnv: sideload.env.map(({ name, value }) => `${name}=${value}`).join('\n'),
-  };
+/** The literals for a webhook with these flags, which may be given supervisors of any repository that one trusts by default. */
+function literalsOf(flags: readonly string[]): Record<string, string> {
+  const { sideload, ...config } = readConfig(flags, {});
+  const trusted = trustedImages([...sideload.trustedImages.keys(), ...readConfig([], {}).sideload.trustedImages.keys()]);
+  return backstopLiterals({ ...config, sideload: { ...sideload, trustedImages: trusted } });
 }
 
 const HOST_PATH = { name: 'openshell-supervisor-bin', hostPath: { path: '/opt/openshell/bin', type: 'Directory' } };
 const withHostPath = (): Pod => sandbox({ spec: { volumes: [HOST_PATH], containers: [agent(LAUNCHED)] } });
 const allowHostPath = (): Promise<void> =>
-  setParameters(
-    { allowedSideloadMethods: 'image-volume,init-container,host-path' },
+  setLiterals(
+    { allowedSideloadMethods: '["image-volume","init-container","host-path"]' },
     async () => (await create(withHostPath())).code === 201,
   );
 
@@ -195,12 +201,17 @@ const OTHERS: Record<string, readonly unknown[]> = {
     '/openshell-sandbox',
     'opt/openshell/bin',
     '/x/../opt/openshell/bin',
+    '/usr/sbin/ip',
+    '/usr/local/lib/libmnl.so.0',
+    '/etc/ld.so.preload',
+    '/var/run/secrets/kubernetes.io/serviceaccount',
   ],
+  mountPropagation: ['HostToContainer'],
   image: IMAGES,
   reference: IMAGES,
   command: WORDS,
   args: WORDS,
-  path: ['/opt/openshell/bin', '/opt/openshell/bin/', '/opt/openshell', '/tmp/evil'],
+  path: ['/opt/openshell/bin', '/opt/openshell/bin/', '/opt/openshell', '/tmp/evil', '/var/lib', '/var/lib/kubelet/pods/'],
   runAsUser: [0, 1000, 2 ** 31],
   'openshell.ai/sandbox': ['true', 'false', 'yes'],
   'openshell.ai/sideload-method': ['image-volume', 'init-container', 'host-path', 'none'],
@@ -219,13 +230,33 @@ const ADDITIONS: readonly Record<string, unknown>[] = [
   { env: [{ name: 'LD_PRELOAD', value: '/x' }] },
   { env: [{ name: 'PATH', value: '/x' }] },
   { envFrom: [{ configMapRef: { name: 'x' } }] },
+  { env: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }] },
+  { env: [{ name: 'OPENSHELL_NETWORK_BINARY_IDENTITY', value: 'relaxed' }] },
+  { terminationMessagePath: '/usr/bin/nsenter' },
+  { lifecycle: { preStop: { exec: { command: ['x'] } } } },
+  { livenessProbe: { exec: { command: ['x'] } } },
+  { ports: [{ containerPort: 80 }] },
+  { workingDir: '/x' },
+  { tty: true },
   { args: ['--', 'x'] },
   { args: ['--mode=process', '--', 'x'] },
   { args: ['--mode', 'network,process'] },
   { restartPolicy: 'Always' },
   { securityContext: { runAsNonRoot: true } },
   { securityContext: { privileged: true } },
+  { securityContext: { capabilities: { add: ['NET_ADMIN'] } } },
+  { securityContext: { capabilities: { add: ['CAP_SYS_PTRACE'] } } },
+  { securityContext: { capabilities: { add: ['chown'] } } },
 ];
+
+/** What may come on top in a pod. */
+const POD_ADDITIONS: Readonly<Record<string, unknown>> = {
+  shareProcessNamespace: true,
+  hostPID: true,
+  hostNetwork: true,
+  securityContext: { runAsNonRoot: true },
+  nodeSelector: { 'kubernetes.io/os': 'windows' },
+};
 
 /** A pod without a policy, or with probes that fail: not a supervisor that guards less. */
 const canOnlyCrash = ({ reason }: Outcome): boolean => ['no-policy-source', 'unreachable-probes'].includes(reason);
@@ -254,6 +285,7 @@ function changesOf({ what, pod }: Case): Case[] {
   const { labels, annotations } = pod.metadata ?? {};
   for (const [part, value] of Object.entries({ metadata: { labels, annotations }, spec: pod.spec }))
     for (const [key, child] of Object.entries(value ?? {})) if (child !== undefined) visit(child, `/${part}/${key}`, key);
+  for (const [member, value] of Object.entries(POD_ADDITIONS)) change({ op: 'add', path: `/spec/${member}`, value });
   for (const list of ['containers', 'initContainers'] as const)
     for (const [index, container] of (pod.spec?.[list] ?? []).entries())
       for (const [member, value] of ADDITIONS.flatMap((addition) => Object.entries(addition))) {
@@ -378,21 +410,25 @@ describe('alone, the backstop judges as the webhook does', () => {
     expect(differences).toEqual([]);
     expect(Object.keys(seen).sort()).toEqual([
       'admitted',
+      'args-without-command',
       'container-not-found',
       'host-network',
       'image-volume-dropped',
       'incomplete-sidecar-topology',
       'invalid',
       'invalid-policy',
+      'loader-variable',
       'method-not-allowed',
       'mount-path-taken',
       'not-sideloaded',
       'policy-conflict',
+      'programs-covered',
       'stricter: path',
       'supervisor-options',
       'supervisor-volume-shared',
       'unknown-label-value',
       'unknown-method',
+      'unsafe-neighbours',
       'untrusted-supervisor',
       'volume-name-taken',
       'windows-pod',
@@ -404,7 +440,7 @@ describe('alone, the backstop judges as the webhook does', () => {
     {
       what: 'a supervisor in another container than the agent',
       pod: sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent({ ...LAUNCHED, name: 'other' }), agent()] } }),
-      reason: 'not-sideloaded',
+      reason: 'supervisor-volume-shared',
     },
     {
       what: 'a binary where only an image volume has one',
@@ -446,7 +482,10 @@ describe('alone, the backstop judges as the webhook does', () => {
   it('pods where the operator enforces a policy', async () => {
     const [policy = ''] = ENFORCED.map((flag) => flag.replace('--policy=', ''));
     const golden = sideloaded(readGolden('policy-enforced'));
-    await setParameters({ policy, policyMode: 'enforced' }, async () => (await create(supervised())).reason === 'policy-bypassed');
+    await setLiterals(
+      { operatorPolicy: JSON.stringify(policy), policyMode: '"enforced"' },
+      async () => (await create(supervised())).reason === 'policy-bypassed',
+    );
     const refused = REFUSED_PODS.filter(({ flags }) => flags === ENFORCED).map(({ why, pod }) => ({ what: why, pod }));
     const { differences, seen } = await compare(
       [...refused, { what: 'enforced', pod: golden }, ...changesOf({ what: 'enforced', pod: golden })],
@@ -454,7 +493,7 @@ describe('alone, the backstop judges as the webhook does', () => {
     );
     expect(differences).toEqual([]);
     expect(Object.keys(seen)).toEqual(expect.arrayContaining(['admitted', 'policy-not-allowed', 'policy-bypassed', 'not-sideloaded']));
-    await setParameters({ policyMode: 'default' }, async () => (await create(supervised())).code === 201);
+    await setLiterals({ policyMode: '"default"' }, async () => (await create(supervised())).code === 201);
   });
 
   it('pods of a namespace that enforces the operator’s policy, and of no other', async () => {
@@ -465,7 +504,7 @@ describe('alone, the backstop judges as the webhook does', () => {
     await waitFor('the namespace to be enforced', async () => (await create(supervised(), strict)).reason === 'policy-bypassed');
     expect(await create(sideloaded(readGolden('policy-enforced')), strict)).toMatchObject({ code: 201 });
     expect(await create(supervised())).toMatchObject({ code: 201 });
-    await setParameters({ policy: 'none' }, async () => (await create(supervised(), strict)).reason === 'policy-not-allowed');
+    await setLiterals({ operatorPolicy: '"none"' }, async () => (await create(supervised(), strict)).reason === 'policy-not-allowed');
   });
 
   it('pods with the operator’s arguments, variables and rules', async () => {
@@ -473,19 +512,15 @@ describe('alone, the backstop judges as the webhook does', () => {
     const pinnedEnv = 'OPENSHELL_NETWORK_BINARY_IDENTITY=relaxed\nCOMPANY=1';
     const rules = 'configmap:openshell-rules';
     const flags = [...golden.flags, ...pinnedEnv.split('\n').map((line) => `--pinned-env=${line}`), `--policy-rules=${rules}`];
-    const { supervisorArgs } = readConfig(flags, {}).sideload;
     const outcome = decide(golden.pod, readConfig(flags, {}).sideload, UNKNOWN_CLUSTER);
     if (outcome.verdict !== 'inject') throw new Error(outcome.reason);
     const pod = jsonPatch.applyPatch(structuredClone(golden.pod), outcome.operations as Operation[], true).newDocument;
-    await setParameters(
-      { supervisorArgs: supervisorArgs.join('\n'), pinnedEnv, policyRules: rules },
-      async () => (await create(pod)).code === 201,
-    );
+    await setLiterals(literalsOf(flags), async () => (await create(pod)).code === 201);
     // A wrong Secret of the proxy makes the supervisor fail; it does not guard less.
     const changes = changesOf({ what: 'proxy', pod }).filter(({ what }) => !/\/(volumes|volumeMounts)\/2/.test(what));
     const { differences } = await compare([{ what: 'proxy', pod }, ...changes], flags);
     expect(differences).toEqual([]);
-    await setParameters({ supervisorArgs: '', pinnedEnv: '', policyRules: 'same' }, async () => (await create(supervised())).code === 201);
+    await setLiterals(literalsOf([]), async () => (await create(supervised())).code === 201);
   });
 
   it('mirror pods, which are left alone', async () => {
@@ -508,6 +543,50 @@ describe('alone, the backstop judges as the webhook does', () => {
   });
 });
 
+describe('the operator’s choices', () => {
+  const odd = '" a\'b" \\\\ $(X) {{y}} é <&>';
+  const flags = [
+    `--supervisor-image=nginx@sha256:${'0'.repeat(64)}`,
+    '--allowed-sideload-methods=image-volume,init-container,host-path',
+    '--neighbours=refuse',
+    `--pinned-env=ODD=${odd}`,
+  ];
+  const literals = backstopLiterals(readConfig(flags, {}));
+  const expressions = (text: string): Record<string, string> => {
+    const objects = parseAllDocuments(text).map((document) => document.toJS());
+    const stored = objects.find(({ kind, metadata }) => kind === 'ValidatingAdmissionPolicy' && !metadata.name.endsWith('-changed'));
+    return Object.fromEntries(stored.spec.variables.map(({ name, expression }: Record<string, string>) => [name, expression]));
+  };
+
+  it('are printed by the command line, and an API server reads them', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, ['src/main.ts', 'backstop', ...flags]);
+    expect(expressions(stdout)).toMatchObject(literals);
+    await cluster.run(['apply', '--validate=strict', '-f', '-'], stdout);
+    await waitFor('another variable is pinned', async () => (await create(supervised())).reason === 'not-sideloaded');
+    const image = { reference: `docker.io/library/nginx:1@sha256:${'0'.repeat(64)}` };
+    const container = agent({ ...LAUNCHED, env: [...LAUNCHED.env, { name: 'ODD', value: odd }] });
+    const pod = sandbox({ spec: { volumes: [{ ...IMAGE_VOLUME, image }], containers: [container] } });
+    expect(await create(pod)).toMatchObject({ message: '', code: 201 });
+    await apply('alone');
+    await waitFor('the shipped policy is in force', async () => (await create(supervised())).code === 201);
+  });
+
+  it('are what kustomize puts in their place', async () => {
+    const folder = join(dir, 'choices');
+    mkdirSync(folder, { recursive: true });
+    const select = { kind: 'ValidatingAdmissionPolicy', name: 'openshell-sideload-backstop' };
+    const replacements = Object.entries(literals).map(([name, sourceValue]) => ({
+      sourceValue,
+      targets: [{ select, fieldPaths: [`spec.variables.[name=${name}].expression`] }],
+    }));
+    const build = async (rest: object): Promise<Record<string, string>> => {
+      writeFileSync(join(folder, 'kustomization.yaml'), stringify({ components: [relative(folder, COMPONENT)], ...rest }));
+      return expressions(await kubectl('kustomize', folder));
+    };
+    expect(await build({ replacements })).toEqual({ ...(await build({})), ...literals });
+  });
+});
+
 /** As large as pods get: hundreds of volumes, variables and containers, and a long script. */
 function largePod(): Pod {
   const list = <T>(length: number, element: (index: number) => T): T[] => Array.from({ length }, (_, index) => element(index));
@@ -527,56 +606,22 @@ it('a large pod stays within the costs that the API server allows', async () => 
   expect(await create(largePod())).toMatchObject({ code: 201 });
 });
 
-it('so does a pod with 10,000 variables', async () => {
-  const more = Array.from({ length: 10_000 }, (_, index) => ({ name: `V${index}`, value: 'x' }));
-  const started = Date.now();
-  expect(await create(installed({ container: { env: [...LAUNCHED.env, ...more] } }))).toMatchObject({ code: 201 });
-  process.stderr.write(`a pod with 10,000 variables: ${Date.now() - started} ms\n`);
-});
-
-describe('without its ConfigMap', () => {
-  let manifest: string;
-  let pod: Pod;
-  beforeAll(async () => {
-    pod = await stored({ ...supervised(), metadata: { ...supervised().metadata, finalizers: ['example.com/job'] } as object });
-    manifest = await kubectl('get', ...CONFIG_MAP, '-o', 'json');
-    await kubectl('delete', ...CONFIG_MAP);
-    await waitFor('the ConfigMap is missed', async () => (await create(supervised())).code === 422);
-  });
-  afterAll(async () => {
-    const { apiVersion, kind, data, metadata } = JSON.parse(manifest);
-    const { name, namespace } = metadata;
-    await cluster.run(['create', '-f', '-'], JSON.stringify({ apiVersion, kind, data, metadata: { name, namespace } }));
-    await waitFor('the ConfigMap is seen', async () => (await create(supervised())).code === 201);
-  });
-
-  it.each([{ 'openshell.ai/sandbox': 'true' }, { 'openshell.ai/managed-by': 'openshell' }])('a sandbox is refused: %o', async (labels) => {
-    const refused = await create({ ...supervised(), metadata: { labels } });
-    expect(refused.code).toBe(422);
-    expect(refused.message).toMatch(
-      /'openshell-sideload-backstop' with binding 'openshell-sideload-backstop-\w+' denied request: failed to configure binding: no params found/,
-    );
-  });
-
-  it.each([{ app: 'x' }, { 'openshell.ai/sandbox': 'false', 'openshell.ai/managed-by': 'openshell' }])(
-    'any other pod is created: %o',
-    async (labels) => {
-      expect(await create(sandbox({ labels }))).toMatchObject({ code: 201 });
-    },
-  );
-
-  it('a sandbox that is there can be changed and removed', async () => {
-    expect(await patch(pod, { metadata: { annotations: { a: 'b' } } })).toMatchObject({ code: 200 });
-    await kubectl('delete', 'pod', '-n', 'agents', pod.metadata?.name ?? '', '--wait=false');
-    expect(await patch(pod, { metadata: { finalizers: null } })).toMatchObject({ code: 200 });
-    expect((await cluster.kubectl(['get', 'pod', '-n', 'agents', pod.metadata?.name ?? ''])).stderr).toContain('NotFound');
-  });
+it.each([10_000, 20_000])('so does a pod with %i variables', async (length) => {
+  const more = Array.from({ length }, (_, index) => ({ name: `V${index}`, value: 'x' }));
+  expect(await create(installed({ container: { env: [...LAUNCHED.env, ...more] } }))).toMatchObject({ message: '', code: 201 });
 });
 
 describe('a change of a stored pod', () => {
   const withFinalizer = (pod: Pod): Pod => ({ ...pod, metadata: { ...pod.metadata, finalizers: ['example.com/job'] } as object });
   const image = (name: string, reference: string, list = 'containers') => ({ spec: { [list]: [{ name, image: reference }] } });
   const labels = (values: Record<string, string | null>) => ({ metadata: { labels: values } });
+  const gated = (): Pod => {
+    const { spec, ...pod } = supervised();
+    return {
+      ...pod,
+      spec: { ...spec, schedulingGates: [{ name: 'example.com/gate' }], initContainers: [agent({ name: 'fetch' })] } as PodSpec,
+    };
+  };
   const managed = (): Pod => ({ ...supervised(), metadata: { labels: { 'openshell.ai/managed-by': 'openshell' } } });
 
   it.each([
@@ -623,6 +668,20 @@ describe('a change of a stored pod', () => {
       reason: 'untrusted-supervisor',
     },
     {
+      what: 'another tag of the installer',
+      pod: installed({}),
+      change: image('openshell-supervisor-install', `${SUPERVISOR}:2`, 'initContainers'),
+      code: 403,
+      reason: 'untrusted-supervisor',
+    },
+    {
+      what: 'another init container behind a scheduling gate',
+      pod: gated(),
+      change: image('fetch', 'registry.example/evil:1', 'initContainers'),
+      code: 403,
+      reason: 'untrusted-supervisor',
+    },
+    {
       what: 'another network supervisor',
       pod: sidecarTopology(),
       change: image('openshell-supervisor-network', `${SUPERVISOR}-evil:1`),
@@ -638,15 +697,41 @@ describe('a change of a stored pod', () => {
     { what: 'another label', pod: supervised(), change: labels({ app: 'x' }) },
     { what: 'both labels for one', pod: managed(), change: labels({ 'openshell.ai/sandbox': 'true', 'openshell.ai/managed-by': null }) },
     { what: "the agent's image", pod: installed({}), change: image('agent', 'registry.example/agent:2') },
-    {
-      what: 'another tag of the installer',
-      pod: installed({}),
-      change: image('openshell-supervisor-install', `${SUPERVISOR}:2`, 'initContainers'),
-    },
     { what: 'a finalizer', pod: supervised(), change: { metadata: { finalizers: ['example.com/other'] } } },
     { what: 'a toleration', pod: supervised(), change: { spec: { tolerations: [{ key: 'x', operator: 'Exists' }] } } },
   ])('$what is admitted in a supervised pod', async ({ pod, change }) => {
     expect(await patch(await stored(pod), change)).toMatchObject({ code: 200 });
+  });
+
+  describe('that makes it a sandbox', () => {
+    const evil = (): Pod => sandbox({ labels: { app: 'x' }, spec: { containers: [agent({ securityContext: { privileged: true } })] } });
+    const unlabelled = (): Pod => ({ ...supervised(), metadata: { labels: { app: 'x' } } });
+    const twoPods = { 'openshell.ai/managed-by': 'openshell', 'openshell.ai/boundary-role': 'workload' };
+    it.each([
+      { what: 'the label', pod: evil(), change: labels({ 'openshell.ai/sandbox': 'true' }) },
+      { what: 'OpenShell’s label', pod: evil(), change: labels({ 'openshell.ai/managed-by': 'openshell' }) },
+      {
+        what: 'the label that takes the place of an opt-out',
+        pod: sandbox({ labels: { 'openshell.ai/sandbox': 'false' } }),
+        change: labels({ 'openshell.ai/sandbox': 'true' }),
+      },
+      { what: 'half of OpenShell’s pair', pod: sandbox({ labels: twoPods }), change: labels({ 'openshell.ai/boundary-role': null }) },
+    ])('$what is refused without the supervisor', async ({ pod, change }) => {
+      const answer = await patch(await stored(pod), change);
+      expect(answer).toMatchObject({ code: 422, reason: 'not-sideloaded' });
+      expect(answer.message).toContain('a pod that is there cannot become a sandbox: create it with its label');
+    });
+
+    it('a typo in the label is refused', async () => {
+      expect(await patch(await stored(evil()), labels({ 'openshell.ai/sandbox': 'True' }))).toMatchObject({
+        code: 422,
+        reason: 'unknown-label-value',
+      });
+    });
+
+    it('is admitted with the supervisor', async () => {
+      expect(await patch(await stored(unlabelled()), labels({ 'openshell.ai/sandbox': 'true' }))).toMatchObject({ code: 200 });
+    });
   });
 
   it('is admitted whatever it takes away, while the pod is being deleted', async () => {
@@ -708,12 +793,14 @@ describe('an ephemeral container', () => {
 
   it('is admitted where the operator allows it, unless it could replace the supervisor', async () => {
     const pod = await stored(supervised());
-    await setParameters(
-      { ephemeralContainers: 'allow' },
+    await setLiterals(
+      { ephemeralContainers: '"allow"' },
       async () => (await patch(pod, debug(), '/ephemeralcontainers?dryRun=All')).code === 200,
     );
     expect(await toPod(debug(writable))).toMatchObject({ code: 422, reason: 'supervisor-volume-shared' });
-    expect(await toPod(debug({ volumeMounts: [{ ...writable.volumeMounts[0], readOnly: true }] }))).toMatchObject({ code: 200 });
+    const readOnly = debug({ volumeMounts: [{ ...writable.volumeMounts[0], readOnly: true }] });
+    expect(await toPod(readOnly)).toMatchObject({ code: 422, reason: 'supervisor-volume-shared' });
+    expect(await toPod(debug({ name: 'other' }))).toMatchObject({ code: 200 });
   });
 });
 
@@ -786,7 +873,7 @@ describe('behind the webhook', () => {
         await webhook.stop();
         webhook = await startWebhook(dir, ports, golden.flags);
         inUse = golden.flags.join();
-        await setParameters(parametersOf(golden.flags), async () => (await create(golden.pod)).code === 201);
+        await setLiterals(literalsOf(golden.flags), async () => (await create(golden.pod)).code === 201);
       }
       const settings = golden.config.sideload;
       const before = decide(golden.pod, settings, UNKNOWN_CLUSTER);
@@ -799,7 +886,7 @@ describe('behind the webhook', () => {
     }
     await webhook.stop();
     webhook = await startWebhook(dir, ports, ANY_METHOD);
-    await setParameters(parametersOf(ANY_METHOD), async () => (await create(supervised())).code === 201);
+    await setLiterals(literalsOf(ANY_METHOD), async () => (await create(supervised())).code === 201);
   });
 
   const container = '/spec/containers/0';
@@ -916,8 +1003,7 @@ describe('behind the webhook', () => {
 describe.each(['1.34', '1.30'] as const)('kube-apiserver %s, which drops image volumes', (release) => {
   beforeAll(async () => {
     await kubectl('delete', 'mutatingwebhookconfiguration', '--all');
-    // Made anew by this API server, which judges the policies themselves; taken away before it starts, because an API server
-    // that once was without bindings sees no more changes of a ConfigMap (kubernetes/kubernetes#130887).
+    // Made again by this API server, which judges the policies themselves.
     await kubectl('delete', 'validatingadmissionpolicy,validatingadmissionpolicybinding', '--all');
     await cluster.stopApiserver();
     await cluster.startApiserver({ release });

@@ -5,8 +5,11 @@ import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { V1ValidatingAdmissionPolicy } from '@kubernetes/client-node';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
+import { backstopLiterals } from '../../src/cli/backstop-literals.ts';
+import { judgeLiterals } from '../../src/cli/check/backstop.ts';
 import { readConfig } from '../../src/config.ts';
 import { OPTIONS, type Option, type OptionName } from '../../src/options.ts';
 import type { Container } from '../../src/sideload/pod.ts';
@@ -281,7 +284,7 @@ describe('a release', () => {
       backstop: { enabled: true, ephemeralContainers: 'allow' },
       supervisorImage: `registry.example:5000/openshell/supervisor:1@sha256:${'a'.repeat(64)}`,
       supervisorSideloadMethod: 'host-path',
-      trustedSupervisorImages: ['mirror.example/supervisor'],
+      trustedSupervisorImages: ['mirror.example/supervisor', 'nginx', 'index.docker.io/a/b', 'docker.io/c', 'localhost/d'],
       allowedSideloadMethods: ['host-path'],
       supervisorArg: ['--upstream-proxy=http://proxy:3128', '--upstream-proxy-auth-allow-insecure'],
       upstreamProxyAuthSecret: 'proxy/credentials',
@@ -292,15 +295,10 @@ describe('a release', () => {
       policy: 'configmap:sandbox-policy',
     };
     const objects = await render(values);
-    const { sideload, texts } = readConfig(argsOf(objects), {});
-    expect(find(objects, 'ConfigMap').data).toEqual({
-      ...texts,
-      trustedSupervisorImages: 'mirror.example/supervisor\nregistry.example:5000/openshell/supervisor\n',
-      allowedSideloadMethods: 'host-path',
-      ephemeralContainers: 'allow',
-      supervisorArgs: sideload.supervisorArgs.join('\n'),
-      supervisorEnv: '',
-    });
+    const policy = objects.find(({ kind, metadata }) => kind === 'ValidatingAdmissionPolicy' && metadata?.name?.endsWith('-backstop'));
+    expect(judgeLiterals(policy as V1ValidatingAdmissionPolicy, backstopLiterals(readConfig(argsOf(objects), {})))).toEqual([]);
+    const { variables } = (policy as V1ValidatingAdmissionPolicy).spec ?? {};
+    expect(variables?.find(({ name }) => name === 'ephemeralContainers')?.expression).toBe('"allow"');
   });
 
   it('holds no link once it is packaged', async () => {
