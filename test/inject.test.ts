@@ -5,10 +5,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import fc from 'fast-check';
+import jsonPatch, { type Operation } from 'fast-json-patch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { injectManifest } from '../src/cli/inject.ts';
-import { parseManifests } from '../src/cli/manifests.ts';
+import { parseManifests, readExactly } from '../src/cli/manifests.ts';
 import { findPods } from '../src/cli/pod-templates.ts';
 import { readConfig } from '../src/config.ts';
 import { decide } from '../src/sideload/decide.ts';
@@ -17,6 +19,7 @@ import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { readCorpus } from './corpus.ts';
 import { sandbox } from './pods.ts';
 import { isSideloaded } from './sideloaded.ts';
+import { oddWord, sharingDocument } from './yaml.ts';
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), 'sideload-inject-'));
@@ -259,6 +262,136 @@ describe('every pod of the corpus', () => {
   }
 });
 
+describe('what is written once and read in several places', () => {
+  const lenient = readConfig(['--missing-policy=warn'], {}).sideload;
+  const injectText = (text: string): { before: unknown; after: unknown } => {
+    const [manifest] = parseManifests('x', text);
+    if (!manifest) throw new Error(text);
+    const { operations } = injectManifest(manifest, lenient);
+    expect(operations.length, text).toBeGreaterThan(0);
+    const before = jsonPatch.applyPatch(structuredClone(readExactly(text, false)), operations as Operation[]).newDocument;
+    return { before, after: readExactly(manifest.apply(operations), false) };
+  };
+
+  it('is changed in the sandbox alone', () => {
+    fc.assert(
+      fc.property(sharingDocument, (text) => {
+        const { before, after } = injectText(text);
+        expect(after, text).toEqual(before);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it.each([
+    [
+      'an unlabelled pod',
+      'items:\n- &p {apiVersion: v1, kind: Pod, metadata: {labels: LABELS}, spec: &s SPEC}\n- {<<: *p, metadata: {}}\n- {kind: Pod, spec: *s}',
+    ],
+    [
+      'a member that is a word',
+      'w: &w run\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {labels: LABELS}, spec: {containers: [{name: *w, image: *w, command: [*w]}]}}',
+    ],
+    ['the document', '&d\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {labels: LABELS}, spec: SPEC}'],
+  ])('as %s', (_what, text) => {
+    const spec = '{containers: [{name: agent, image: x, command: [a]}]}';
+    const { before, after } = injectText(
+      `apiVersion: v1\nkind: List\n${text.replaceAll('LABELS', LABELS).replaceAll('SPEC', spec)}\n`.replace(
+        /^(.*)\n(.*)\n&d\n/,
+        '--- &d\n$1\n$2\n',
+      ),
+    );
+    expect(after).toEqual(before);
+  });
+
+  it('keeps the type of each word', () => {
+    fc.assert(
+      fc.property(fc.array(oddWord), (words) => {
+        const text = JSON.stringify({
+          apiVersion: 'v1',
+          kind: 'Pod',
+          ...sandbox({ spec: { containers: [{ name: 'agent', image: 'x', command: ['run', ...words] }] } }),
+        });
+        const { before, after } = injectText(`# YAML\n${text}`);
+        expect(after).toEqual(before);
+      }),
+    );
+  });
+
+  it('a hundred times and more, is read', () => {
+    const text = `a: &a x\nlist: [${Array.from({ length: 500 }, () => '*a').join()}]`;
+    expect(readExactly(text, false)).toEqual({ a: 'x', list: Array.from({ length: 500 }, () => 'x') });
+  });
+
+  it.each([
+    ['integers', 'a: [9223372036854775807, -9223372036854775808, 18446744073709551615, 9007199254740993]'],
+    ['integers of JSON', '{"a": [9223372036854775807, -9223372036854775808, 18446744073709551615, 9007199254740993]}'],
+  ])('%s that no double holds keep their digits', (_what, text) => {
+    const expected = '{"a":[9223372036854775807,-9223372036854775808,18446744073709551615,9007199254740993]}';
+    expect(JSON.stringify(readExactly(text, text.startsWith('{')))).toBe(expected);
+    const [manifest] = parseManifests('x', text);
+    expect(JSON.stringify(readExactly(manifest?.apply([{ op: 'add', path: '/b', value: 1 }]) ?? '', text.startsWith('{')))).toBe(
+      expected.replace(']}', '],"b":1}'),
+    );
+  });
+});
+
+describe('JSON', () => {
+  const object = (name: string, more: object = {}): string =>
+    JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, ...more });
+  const names = (text: string): unknown[] =>
+    parseManifests('x', text).map(({ value }) => (value as { metadata: { name: string } }).metadata.name);
+
+  it.each([
+    ['one after the other', object('a') + object('b'), ['a', 'b']],
+    ['on lines of their own, with braces in their words', `${object('a', { x: '}{"' })}\n${object('b')}\n`, ['a', 'b']],
+    ['and YAML behind it', `${object('a')}\n---\napiVersion: v1\nmetadata: {name: b}\n`, ['a', 'b']],
+    ['behind YAML', `metadata: {name: a}\n---\n${object('b')}\n`, ['a', 'b']],
+    ['that is YAML after all', "{metadata: {name: 'a'}}\n---\n{metadata: {name: b}}\n", ['a', 'b']],
+  ])('%s', (_what, text, expected) => {
+    expect(names(text)).toEqual(expected);
+  });
+
+  it('is printed as it came, and what has to change as JSON', () => {
+    const sandboxed = JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...sandbox() });
+    const { code, stdout, stderr } = inject(['-f', '-'], `${object('a')}\n${sandboxed}\n${object('c')}\n`);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain('stdin#2 Pod agents/sandbox: injected');
+    expect(names(stdout)).toEqual(['a', 'sandbox', 'c']);
+    expect(stdout.startsWith(object('a'))).toBe(true);
+    expect(parseAllDocuments(inject(['-f', '-', '-o', 'yaml'], `${object('a')}${sandboxed}`).stdout)).toHaveLength(2);
+  });
+
+  it('with a byte order mark is read', () => {
+    writeFileSync(join(dir, 'bom.json'), `\ufeff${JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...sandbox() })}`);
+    expect(inject(['-f', 'bom.json'])).toMatchObject({ code: 0, stderr: expect.stringContaining('injected') });
+  });
+});
+
+describe('a file in another encoding', () => {
+  const text = pod('é');
+  it.each([
+    [
+      'UTF-16, little endian',
+      Buffer.from(`\ufeff${text}`, 'utf16le'),
+      'the file is not UTF-8: it has the byte order mark of UTF-16, little endian',
+    ],
+    [
+      'UTF-16, big endian',
+      Buffer.from(`\ufeff${text}`, 'utf16le').swap16(),
+      'the file is not UTF-8: it has the byte order mark of UTF-16, big endian',
+    ],
+    ['UTF-16 without a mark', Buffer.from(text, 'utf16le'), 'the file is not UTF-8: byte 2 is NUL'],
+    ['Latin-1', Buffer.from(text, 'latin1'), 'the file is not UTF-8: line 3 has a byte that UTF-8 does not allow there'],
+  ])('%s ends with 2 and its name', (_what, bytes, says) => {
+    writeFileSync(join(dir, 'encoded.yaml'), bytes);
+    const { code, stdout, stderr } = inject(['-f', 'encoded.yaml']);
+    expect([code, stdout]).toEqual([2, '']);
+    expect(stderr).toContain(`encoded.yaml: ${says}`);
+    expect(stderr).toContain('write it as UTF-8');
+  });
+});
+
 describe('what cannot be done', () => {
   it('a refused document: nothing is printed, and the end is 1', () => {
     const refused = pod('typo', '{openshell.ai/sandbox: "yes"}');
@@ -286,6 +419,10 @@ describe('what cannot be done', () => {
     { args: ['-f', 'empty'], says: 'empty: the folder has no .yaml, .yml or .json files' },
     { args: ['-f', 'broken.yaml'], says: 'broken.yaml: ' },
     { args: ['-f', 'broken.json'], says: 'broken.json: ' },
+    { args: ['-f', 'unknown-alias.yaml'], says: 'unknown-alias.yaml#2: line 4: alias *x has no anchor before it' },
+    { args: ['-f', 'itself.yaml'], says: 'itself.yaml: line 2: anchor &a contains itself' },
+    { args: ['-f', 'merge.yaml'], says: 'merge.yaml: line 1: a merge key (<<) needs a map, or a list of maps' },
+    { args: ['-f', 'bomb.yaml'], says: 'its aliases expand to more than 1000000 values' },
     { args: ['-f', 'misshapen.yaml'], says: 'misshapen.yaml Pod x is not valid: spec.containers[0].command is a string, not a list' },
     {
       args: ['-f', 'unquoted.yaml'],
@@ -295,6 +432,10 @@ describe('what cannot be done', () => {
     mkdirSync(join(dir, 'empty'), { recursive: true });
     file('broken.yaml', 'a: [1\nb: 2\n');
     file('broken.json', '{"a": 1');
+    file('unknown-alias.yaml', 'a: &x 1\n---\nb:\n- *x\n');
+    file('itself.yaml', 'a: &a\n- *a\n');
+    file('merge.yaml', 'a: {<<: 1}\n');
+    file('bomb.yaml', Array.from({ length: 30 }, (_, i) => `a${i}: &a${i} [${i === 0 ? 'x' : `*a${i - 1}, *a${i - 1}`}]\n`).join(''));
     file('misshapen.yaml', 'apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, command: run}]}\n');
     file(
       'unquoted.yaml',

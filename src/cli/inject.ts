@@ -1,16 +1,15 @@
 /** `openshell-sideload inject`: what the webhook would do to manifests, without a cluster. */
 
 import type { Operation } from 'fast-json-patch';
-import { parse, stringify } from 'yaml';
 import { ConfigError } from '../config.ts';
 import { decide } from '../sideload/decide.ts';
-import { type Outcome, REFUSALS, SKIPS } from '../sideload/outcome.ts';
+import { type Outcome, REFUSALS, SKIPS, type Warning } from '../sideload/outcome.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
 import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
 import { misfit } from '../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint, unifiedDiff } from './diff.ts';
-import { type Manifest, readExactly, readManifests } from './manifests.ts';
+import { type Manifest, readExactly, readManifests, toYaml } from './manifests.ts';
 import { findPods } from './pod-templates.ts';
 
 const OUTPUTS = ['yaml', 'json', 'patch'] as const;
@@ -58,17 +57,22 @@ export function injectManifest(manifest: Manifest, settings: SideloadSettings): 
   return { manifest, decisions, operations };
 }
 
+function warningLines(name: string, warnings: readonly Warning[] | undefined): string {
+  return (warnings ?? [])
+    .map(({ code, message }) => `${name}: ${paint('yellow', 'warning', process.stderr)} (${code}): ${message}\n`)
+    .join('');
+}
+
 /** One line for each pod, and one for each of its warnings. */
 function report({ name, outcome }: Decision): string {
   switch (outcome.verdict) {
     case 'skip':
-      return `${name}: left alone (${outcome.reason}: ${SKIPS[outcome.reason]})\n`;
+      return `${name}: left alone (${outcome.reason}: ${SKIPS[outcome.reason]})\n${warningLines(name, outcome.warnings)}`;
     case 'refuse':
       return `${name}: ${paint('red', 'refused', process.stderr)} (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}\n`;
     case 'inject': {
       const { method, container, reason, warnings } = outcome;
-      const warned = warnings.map(({ code, message }) => `${name}: ${paint('yellow', 'warning', process.stderr)} (${code}): ${message}\n`);
-      return `${name}: ${reason} (method ${method}, container ${container})\n${warned.join('')}`;
+      return `${name}: ${reason} (method ${method}, container ${container})\n${warningLines(name, warnings)}`;
     }
   }
 }
@@ -78,10 +82,8 @@ const textOf = ({ manifest, operations }: Injected): string => (operations.lengt
 const hasContent = ({ manifest }: Injected): boolean => manifest.value !== null && manifest.value !== undefined;
 
 /** A document of JSON, rewritten as YAML. */
-function toYaml(result: Injected): Injected {
-  const value: unknown = parse(textOf(result), { version: '1.1', intAsBigInt: true });
-  const text = stringify(value, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false });
-  return { ...result, manifest: { ...result.manifest, text }, operations: [] };
+function asYaml(result: Injected): Injected {
+  return { ...result, manifest: { ...result.manifest, isFirst: true, text: toYaml(textOf(result)) }, operations: [] };
 }
 
 /** The documents in the form that they came in: those that need nothing as they were written. */
@@ -101,7 +103,7 @@ function print(results: readonly Injected[], output: string | undefined): string
   const filled = results.filter(hasContent);
   switch (output) {
     case 'yaml':
-      return asWritten(results.map((result) => (result.manifest.isJson ? toYaml(result) : result)));
+      return asWritten(results.map((result) => (result.manifest.isJson ? asYaml(result) : result)));
     case 'json': {
       const objects = filled.map((result) => readExactly(textOf(result), result.manifest.isJson));
       return `${JSON.stringify(objects.length === 1 ? objects[0] : { apiVersion: 'v1', kind: 'List', items: objects }, null, 2)}\n`;

@@ -101,8 +101,6 @@ function runConfigMap({ flags, positionals }: CommandLine): number {
   if (problems.length > 0 || name === undefined || file === undefined) throw new ConfigError(problems);
   const data: PolicyText = { kind: 'data', source: display(file), text: readText(file), lineInFile: (line) => line };
   const rules = rulesFile === undefined ? undefined : rulesText(rulesFile);
-  for (const { source, text } of [data, ...(rules ? [rules] : [])])
-    if (text.includes('\ufffd')) throw new ConfigError([`${source}: the file is not UTF-8; a ConfigMap keeps text in UTF-8 only`]);
 
   const { report, errors } = checkTexts(rules ? [data, rules] : [data], process.stderr);
   process.stderr.write(rules ? report : `${report}${NO_RULES}\n`);

@@ -253,12 +253,12 @@ describe('another mutating webhook', () => {
   describe.each(METHODS)('that puts a native sidecar first, beside method %s,', (by) => {
     const initContainers = by === 'init-container' ? ['proxy', INSTALL] : ['proxy'];
     it.each([
-      { position: 'before', warns: 'Warning: only container "agent" runs under the supervisor, not "proxy"\n', answers: ['injected'] },
-      { position: 'after', warns: '', answers: ['injected', 'already-sideloaded'] },
-    ] as const)('$position ours, has it stored as it is, ahead of what we add', async ({ position, warns, answers }) => {
+      { position: 'before', answers: ['injected'] },
+      { position: 'after', answers: ['injected', 'already-sideloaded'] },
+    ] as const)('$position ours, has it stored as it is, ahead of what we add', async ({ position, answers }) => {
       const parts = { annotations: method(by), spec: TOKENLESS };
       const { stdout, stderr } = await create(through('native-sidecar', position, parts));
-      expect(stderr).toBe(warns);
+      expect(stderr).toBe('Warning: only container "agent" runs under the supervisor, not "proxy"\n');
       const pod = JSON.parse(stdout) as Stored;
       expect(pod.spec.initContainers?.map(({ name }) => name)).toEqual(initContainers);
       expect(pod.spec.initContainers?.[0]).toMatchObject({ ...PROXY, args: ['serve'], restartPolicy: 'Always' });
@@ -278,17 +278,17 @@ describe('another mutating webhook', () => {
   );
 
   describe('that adds a variable to every container', () => {
-    it('after ours, has it stored in the install container too', async () => {
+    it('after ours, has it stored in the sandbox container, and taken out of the install container', async () => {
       const pod = await stored(through('variable-everywhere', 'after', { annotations: method('init-container') }));
-      for (const container of [installerOf(pod), containerOf(pod)])
-        expect(container?.env).toContainEqual({ name: 'TRACE_ENDPOINT', value: 'http://trace:4317' });
+      expect(containerOf(pod).env).toContainEqual({ name: 'TRACE_ENDPOINT', value: 'http://trace:4317' });
+      expect(installerOf(pod)?.env).toBeUndefined();
       expect(isSideloaded(pod)).toBe(true);
+      expect(await answersFor(pod)).toEqual(['injected', 'converged']);
     });
 
-    it('after ours, has a pod refused when the variable loads other code into the install container', async () => {
-      const preloaded = through('preload-everywhere', 'after', { annotations: method('init-container') });
-      expect(await refusal(preloaded)).toContain(`init container "${INSTALL}" does more than copy the supervisor`);
-      expect(isSideloaded(await stored(through('preload-everywhere', 'after')))).toBe(true);
+    it.each(METHODS)('after ours, has a pod refused when the variable loads other code, by method %s', async (by) => {
+      const preloaded = through('preload-everywhere', 'after', { annotations: method(by) });
+      expect(await refusal(preloaded)).toContain('container "agent" sets "LD_PRELOAD", which loads code');
     });
   });
 
@@ -713,6 +713,7 @@ describe('kubectl run', () => {
 describe('kubectl debug', () => {
   const debug = (...args: string[]): Promise<string> => kubectl(['debug', 'debugged', '-n', 'agents', ...args]);
   const DEBUGGER = ['--image=registry.example/tools:1', '--container=tools'];
+  const ALONE = '--share-processes=false';
 
   beforeAll(async () => {
     const { metadata, ...pod } = sandbox({ annotations: method('init-container') });
@@ -737,10 +738,16 @@ describe('kubectl debug', () => {
   });
 
   it('copies the pod with its labels: left alone, since it has its supervisor', async () => {
-    await debug(...DEBUGGER, '--copy-to=copied-labels', '--keep-labels', '--', 'sh');
+    await debug(...DEBUGGER, '--copy-to=copied-labels', '--keep-labels', ALONE, '--', 'sh');
     const pod = await readPod('copied-labels');
     expect(await answersFor(pod)).toEqual(['already-sideloaded']);
     expect(containerOf(pod)).toMatchObject({ command: SUPERVISOR, args: ['--', 'agent'] });
+  });
+
+  it('copies no pod with its labels into a shared PID namespace, in which the copy could replace the supervisor', async () => {
+    await expect(debug(...DEBUGGER, '--copy-to=copied-shared', '--keep-labels', '--', 'sh')).rejects.toThrow(
+      'container "tools" shares a PID namespace with the others (shareProcessNamespace)',
+    );
   });
 
   it('copies the pod with its labels and another command: the supervisor starts that', async () => {
@@ -759,7 +766,7 @@ describe('kubectl debug', () => {
   });
 
   it('copies the pod with its labels and no init containers: the install container is added again', async () => {
-    await debug(...DEBUGGER, '--copy-to=copied-init', '--keep-labels', '--keep-init-containers=false', '--', 'sh');
+    await debug(...DEBUGGER, '--copy-to=copied-init', '--keep-labels', '--keep-init-containers=false', ALONE, '--', 'sh');
     const pod = await readPod('copied-init');
     expect(pod.spec.initContainers?.map(({ name }) => name)).toEqual([INSTALL]);
     expect(isSideloaded(pod)).toBe(true);
