@@ -1,6 +1,7 @@
 /** Request bodies: how many of them are taken at a time, and how their text becomes JSON. */
 
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import { Transform } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
 
 /** An object in etcd is at most 1.5 MiB by default; the API server takes request bodies up to 3 MiB and sends the object in JSON. */
 export const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
@@ -9,11 +10,14 @@ export const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
 const LARGE_BODY_BYTES = 256 * 1024;
 /** All large bodies that are being received or answered, together: they and what is made of them have to fit into the memory limit. */
 const LARGE_BODIES_BYTES = 32 * 1024 * 1024;
-/** Each value takes tens of bytes of memory, however short its text is. No pod that fits into etcd holds as many. */
-const MAX_VALUES = 300_000;
+/** The slowest API server sends more of a large body in this time: the whole limit would take it 128 s, where a review has 10 s. */
+const WATCH_MS = 2_000;
+const SLOWEST_BYTES = 128 * 1024;
+/** Each value takes tens of bytes of memory and a part of a microsecond, however short its text is. A pod with 20,000 variables has fewer. */
+const MAX_VALUES = 70_000;
 
 /** A body that is not taken. `statusCode` is the HTTP status of the answer. */
-class BodyError extends Error {
+export class BodyError extends Error {
   override readonly name = 'BodyError';
   readonly statusCode: number;
 
@@ -47,27 +51,35 @@ export function parseBody(text: string): unknown {
 }
 
 /**
- * Refuses large bodies while too many of them are under way, before they are read. The API server tries again by itself.
- *
- * @param refuse answers the request
+ * Counts large bodies by what has arrived of them, so that a client that only announces one holds nothing, and refuses the one
+ * that would be too much: the API server tries again by itself. A client that sends too slowly is cut off.
  */
-export function limitLargeBodies(app: FastifyInstance, refuse: (reply: FastifyReply, message: string) => void): void {
-  let underWay = 0;
-  app.addHook('onRequest', (request, reply, done) => {
+export function limitLargeBodies(app: FastifyInstance): void {
+  let held = 0;
+  app.addHook('preParsing', (request, reply, payload, done) => {
     const length = request.headers['content-length'];
-    const bytes = length === undefined ? (request.headers['transfer-encoding'] === undefined ? 0 : BODY_LIMIT_BYTES) : Number(length);
-    // What is beyond the limit is never read: Fastify answers 413.
-    if (bytes <= LARGE_BODY_BYTES || bytes > BODY_LIMIT_BYTES) {
-      done();
-    } else if (underWay + bytes > LARGE_BODIES_BYTES) {
-      reply.header('retry-after', '1').header('connection', 'close');
-      refuse(reply, 'too many large requests are under way: try again');
-    } else {
-      underWay += bytes;
-      reply.raw.once('close', () => {
-        underWay -= bytes;
-      });
-      done();
+    // What is announced is all that is read. What is beyond the limit is never read: Fastify answers 413.
+    if (length === undefined ? request.headers['transfer-encoding'] === undefined : Number(length) <= LARGE_BODY_BYTES) {
+      done(null, payload);
+      return;
     }
+    let [arrived, before] = [0, 0];
+    const counted = new Transform({
+      transform: (chunk: Buffer, _encoding, next) => {
+        arrived += chunk.length;
+        held += chunk.length;
+        next(held > LARGE_BODIES_BYTES ? new BodyError(503, 'too many large requests are under way: try again') : null, chunk);
+      },
+    });
+    const watch = setInterval(() => {
+      if (arrived - before < SLOWEST_BYTES) counted.destroy(new BodyError(408, 'the body comes too slowly'));
+      before = arrived;
+    }, WATCH_MS);
+    counted.once('close', () => clearInterval(watch));
+    reply.raw.once('close', () => {
+      clearInterval(watch);
+      held -= arrived;
+    });
+    done(null, payload.pipe(counted));
   });
 }

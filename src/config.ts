@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import type { TrustStoreNames } from './cluster/trust-store.ts';
+import type { ConnectionLimits } from './connections.ts';
 import { contradictions, isPinned } from './contradictions.ts';
 import { BadValueError } from './option-values.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
@@ -27,6 +28,7 @@ export interface Config {
   /** Name of the MutatingWebhookConfiguration whose entries call this webhook. */
   readonly webhookConfiguration: string;
   readonly tlsMinVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly connections: ConnectionLimits;
   /** Seconds. */
   readonly shutdownDelay: number;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
@@ -201,6 +203,7 @@ function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'met
     namespace: values.namespace,
     webhookConfiguration: values['webhook-configuration'],
     tlsMinVersion: values['tls-min-version'],
+    connections: { total: values['max-connections'], perPeer: values['max-connections-per-peer'] },
     shutdownDelay: values['shutdown-delay'],
     logLevel: values['log-level'],
   };

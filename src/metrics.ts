@@ -97,6 +97,13 @@ export function createMetrics(version: string, lostLines: () => number) {
     help: 'Requests to the API server that failed: about the shared CA, or about what the cluster can do.',
     registers,
   });
+  const connectionsRefused = new Counter({
+    name: 'openshell_sideload_connections_refused_total',
+    help: 'Connections closed before their handshake, by the limit that they went beyond (total, per-peer).',
+    labelNames: ['limit'],
+    registers,
+  });
+  for (const limit of ['total', 'per-peer']) connectionsRefused.inc({ limit }, 0);
   const imageVolumes = new Gauge({
     name: 'openshell_sideload_image_volumes',
     help: 'What the API server does to image volumes: 1 for the state that holds (kept, dropped, unknown).',
@@ -141,6 +148,9 @@ export function createMetrics(version: string, lostLines: () => number) {
     },
     httpError(code: number): void {
       httpErrors.inc({ code });
+    },
+    connectionRefused(limit: 'total' | 'per-peer'): void {
+      connectionsRefused.inc({ limit });
     },
     certificate(notAfter: Date): void {
       certificateExpiry.set(notAfter.getTime() / 1000);

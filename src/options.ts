@@ -290,6 +290,20 @@ export const OPTIONS = {
     'Lowest TLS version accepted: TLSv1.3 or TLSv1.2.',
     oneOf('TLSv1.3', 'TLSv1.2'),
   ),
+  'max-connections': option(
+    'OPENSHELL_MAX_CONNECTIONS',
+    'COUNT',
+    '2000',
+    'Most connections at a time; more are closed before their handshake. An API server has one for each review under way.',
+    integer(1, 100_000, 'a number of connections'),
+  ),
+  'max-connections-per-peer': option(
+    'OPENSHELL_MAX_CONNECTIONS_PER_PEER',
+    'COUNT',
+    '1000',
+    'Most connections at a time from one address. API servers behind one proxy share one.',
+    integer(1, 100_000, 'a number of connections'),
+  ),
   'shutdown-delay': option(
     'OPENSHELL_SHUTDOWN_DELAY',
     'SECONDS',

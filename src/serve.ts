@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { buildAdmin } from './admin.ts';
 import { type ClusterView, followCluster, NO_CLUSTER } from './cluster/facts.ts';
 import type { Config } from './config.ts';
-import { watchUnused } from './connections.ts';
+import { limitConnections, watchUnused } from './connections.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { buildServer, REQUEST_TIMEOUT_MS } from './server.ts';
 import { judgeSupervisorImage } from './sideload/supervisor-image.ts';
@@ -53,6 +53,14 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
     { name: 'supervisor image', ready: true, detail: `${image}: ${detail}` },
   ]);
 
+  const report = onceAMinute((limit: string, peer: string, connections: number) =>
+    log.warn({ limit, peer, connections }, `connections are closed: more than --max-connections${limit === 'total' ? '' : '-per-peer'}`),
+  );
+  limitConnections(app.server, config.connections, (limit, peer) => {
+    metrics.connectionRefused(limit);
+    report(limit, peer);
+  });
+  admin.server.maxConnections = ADMIN_CONNECTIONS;
   const closeUnused = watchUnused(app.server);
   const port = await listen(app, config.port, config.bindAddress);
   const adminPort = await listen(admin, config.adminPort, config.bindAddress);
@@ -83,6 +91,21 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
 async function askCluster(namespace: string, log: Logger, metrics: Metrics): Promise<ClusterView> {
   const { connect } = await import('./cluster/client.ts');
   return followCluster(await connect(), namespace, log, metrics);
+}
+
+/** Kubelet and Prometheus have a few. */
+const ADMIN_CONNECTIONS = 100;
+const REPORT_MS = 60_000;
+
+/** At most one line a minute, with how many it stands for. */
+function onceAMinute(report: (limit: string, peer: string, connections: number) => void): (limit: string, peer: string) => void {
+  let [next, unreported] = [0, 0];
+  return (limit, peer) => {
+    unreported++;
+    if (Date.now() < next) return;
+    report(limit, peer, unreported);
+    [next, unreported] = [Date.now() + REPORT_MS, 0];
+  };
 }
 
 /** Connections that wait to be accepted: as many as Linux allows by default. An API server dials one for each call under way, and Node.js' own 511 are fewer than it makes at once. */

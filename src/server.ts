@@ -2,10 +2,10 @@ import type { Server } from 'node:https';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { type AdmissionRequest, decodeReview, encodeReview, MalformedReviewError } from './admission/review.ts';
-import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody } from './bodies.ts';
+import { BODY_LIMIT_BYTES, BodyError, limitLargeBodies, parseBody } from './bodies.ts';
 import type { Metrics } from './metrics.ts';
 import { decide } from './sideload/decide.ts';
-import { type Outcome, skip } from './sideload/outcome.ts';
+import { type Outcome, printable, skip } from './sideload/outcome.ts';
 import { type ClusterFacts, enforcing, type SideloadSettings } from './sideload/settings.ts';
 import type { CertificatePair } from './tls/pair.ts';
 
@@ -38,6 +38,7 @@ export interface ServerDeps {
  * | another content type than application/json             | 415 with a Status                                            |
  * | more than 8 MiB, or more values than any pod has       | 413 with a Status                                            |
  * | a large body while many others are under way           | 503 with a Status and Retry-After: the API server tries again |
+ * | a large body that comes too slowly                     | 408 with a Status                                            |
  * | a bug of ours                                          | 500 with a Status, so that failurePolicy decides             |
  * | another path                                           | 404 with a Status                                            |
  */
@@ -74,7 +75,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
       done(error as Error);
     }
   });
-  limitLargeBodies(app, (reply, message) => answerError(reply, 503, message));
+  limitLargeBodies(app);
 
   const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void => {
     const started = performance.now();
@@ -96,6 +97,13 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
   });
 
   app.setErrorHandler((error: FastifyError, request, reply) => {
+    if (error instanceof BodyError && error.statusCode !== 400) {
+      // The rest of the body is not read.
+      reply.header('connection', 'close');
+      if (error.statusCode === 503) reply.header('retry-after', '1');
+      answerError(reply, error.statusCode, error.message);
+      return;
+    }
     const code = error instanceof MalformedReviewError ? 400 : (error.statusCode ?? 500);
     if (code >= 500) deps.log.error({ err: error }, 'admission failed');
     else deps.log.warn({ code, remoteAddress: request.ip }, error.message);
@@ -112,7 +120,7 @@ export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Ou
   const fields = {
     uid: cut(request.uid),
     namespace: cut(request.namespace),
-    name: cut(name || undefined),
+    name: cut(name),
     generateName: name ? undefined : cut(generateName),
     outcome: outcome.verdict,
     reason: outcome.reason,
@@ -120,21 +128,22 @@ export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Ou
     durationMs: Math.round(milliseconds * 1000) / 1000,
     message: outcome.verdict === 'refuse' ? outcome.message : undefined,
     method: inject?.method,
-    container: inject?.container,
+    container: cut(inject?.container, 63),
     warnings: outcome.verdict === 'refuse' ? undefined : outcome.warnings?.map(({ code }) => code),
   };
   if (outcome.verdict === 'refuse') log.warn(fields, 'pod refused');
   else log.info(fields, inject ? 'supervisor injected' : 'pod left alone');
 }
 
-/** No name is longer (RFC 1123); the API server looks at names after webhooks. */
-function cut(name: string | null | undefined): string | undefined {
-  return name?.slice(0, 253);
+/** A name for the log: no name is longer (RFC 1123), but the API server looks at names after webhooks. */
+function cut(name: string | null | undefined, length = 253): string | undefined {
+  return name ? printable(name.slice(0, length)) : undefined;
 }
 
 const STATUS_REASONS: Readonly<Record<number, string>> = {
   400: 'BadRequest',
   404: 'NotFound',
+  408: 'Timeout',
   413: 'RequestEntityTooLarge',
   415: 'UnsupportedMediaType',
   503: 'ServiceUnavailable',

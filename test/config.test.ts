@@ -60,6 +60,7 @@ describe('the configuration', () => {
       namespace: 'openshell-system',
       webhookConfiguration: 'openshell-sideload',
       tlsMinVersion: 'TLSv1.3',
+      connections: { total: 2000, perPeer: 1000 },
       shutdownDelay: 5,
       logLevel: 'info',
       methodOrigin: 'default',

@@ -4,7 +4,7 @@
  */
 
 import type { Operation } from 'fast-json-patch';
-import { type Outcome, REFUSALS, type Warning } from '../sideload/outcome.ts';
+import { type Outcome, printable, REFUSALS, type Warning } from '../sideload/outcome.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
 import { boolean, misfit, object, string } from '../sideload/shape.ts';
 
@@ -91,6 +91,11 @@ function respond(uid: string, allowed: boolean, auditAnnotations: Record<string,
   return `${head}${rest},"auditAnnotations":${JSON.stringify(auditAnnotations)}}}`;
 }
 
+/** A container's name for the audit log. No name is longer (RFC 1123), but the API server looks at names after webhooks. */
+function nameOf(container: string): string {
+  return printable(container.slice(0, 63));
+}
+
 /** The API server sends each to the client once, however often a webhook repeats it (apiserver, filters/warning.go). */
 function warned(warnings: readonly Warning[] | undefined): string {
   return !warnings?.length ? '' : `,"warnings":${JSON.stringify(warnings.map(({ message }) => message))}`;
@@ -122,7 +127,7 @@ export function encodeReview(uid: string, outcome: Outcome): string {
     case 'inject': {
       const { reason, method, container, warnings, operations } = outcome;
       const patch = `,"patchType":"JSONPatch","patch":"${encodePatch(operations)}"`;
-      return respond(uid, true, { reason, method, container }, `${patch}${warned(warnings)}`);
+      return respond(uid, true, { reason, method, container: nameOf(container) }, `${patch}${warned(warnings)}`);
     }
   }
 }

@@ -72,9 +72,12 @@ function identityVariables({ uid, gid }: Identity): readonly Variable[] {
   ];
 }
 
+/** No image has a longer name: a file system takes no part of it that is. */
+const LONGEST_IMAGE = 4096;
+
 /** For the supervisor's audit log. */
 function imageVariables({ image }: Container): readonly Variable[] {
-  return image ? [{ name: ENV.containerImage, value: image }] : [];
+  return image && image.length <= LONGEST_IMAGE ? [{ name: ENV.containerImage, value: image }] : [];
 }
 
 /** Whether the variable holds an id that an earlier invocation, or the driver that made the pod, resolved. */

@@ -11,7 +11,7 @@ import { repositoryOf } from './image.ts';
 import { isInstaller } from './install-container.ts';
 import { findMountAt } from './mounts.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
-import { absolutePath, overlap } from './paths.ts';
+import { absolutePath, nodePathOverlaps } from './paths.ts';
 import type { Container, PodSpec, Volume } from './pod.ts';
 import { isLaunched } from './selection.ts';
 import type { SideloadSettings } from './settings.ts';
@@ -60,7 +60,7 @@ function viewsOf(spec: PodSpec, volumeName: string, method: Method): Set<string>
   const views = new Set([volumeName]);
   if (method !== 'host-path') return views;
   for (const { name, hostPath } of spec.volumes ?? [])
-    if (hostPath && overlap(hostPath.path ?? '', SUPERVISOR_MOUNT_PATH)) views.add(name ?? '');
+    if (hostPath && nodePathOverlaps(hostPath.path ?? '', [SUPERVISOR_MOUNT_PATH])) views.add(name ?? '');
   return views;
 }
 

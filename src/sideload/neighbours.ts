@@ -5,17 +5,19 @@
 
 import { METHOD_ANNOTATION, type Method } from './contract.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
-import { overlap } from './paths.ts';
+import { nodePathOverlaps } from './paths.ts';
 import type { Container, PodSpec } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
 /**
  * Capabilities with which a container reaches no files, processes or devices outside itself: those that Pod Security's level
- * baseline allows (k8s.io/pod-security-admission, policy/check_capabilities_baseline.go), and those for its network and its limits.
+ * baseline allows (k8s.io/pod-security-admission, policy/check_capabilities_baseline.go), those for its network and its limits, and
+ * SYS_PTRACE, which reaches the processes of its own PID namespace.
  */
 const CONFINED_CAPABILITIES: readonly string[] = [
   ...['AUDIT_WRITE', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'MKNOD', 'NET_BIND_SERVICE', 'SETFCAP', 'SETGID', 'SETPCAP'],
   ...['SETUID', 'SYS_CHROOT', 'NET_ADMIN', 'NET_BROADCAST', 'NET_RAW', 'IPC_LOCK', 'SYS_NICE', 'SYS_RESOURCE', 'SYS_TIME', 'LEASE'],
+  'SYS_PTRACE',
 ];
 
 /** Where kubelets keep the volumes of pods, in the distributions that move it too. */
@@ -29,16 +31,16 @@ function isPrivileged(container: Container): boolean {
   return Boolean(container.securityContext?.privileged) || !added(container).every((name) => CONFINED_CAPABILITIES.includes(name));
 }
 
-/** Whether a container could change the rules of the pod's network. */
+/** Whether a container could change the rules of the pod's network, or the processes of the supervisors in a shared PID namespace. */
 export function hasPowerOverNetwork(container: Container): boolean {
-  return isPrivileged(container) || added(container).includes('NET_ADMIN');
+  return isPrivileged(container) || added(container).some((name) => name === 'NET_ADMIN' || name === 'SYS_PTRACE');
 }
 
 /** The volumes by which a container gets at what a kubelet keeps of pods. */
 function kubeletVolumes({ volumes }: PodSpec): Set<string> {
   const names = new Set<string>();
   for (const { name, hostPath } of volumes ?? [])
-    if (hostPath && KUBELET_DIRECTORIES.some((directory) => overlap(hostPath.path ?? '', directory))) names.add(name ?? '');
+    if (hostPath && nodePathOverlaps(hostPath.path ?? '', KUBELET_DIRECTORIES)) names.add(name ?? '');
   return names;
 }
 
@@ -53,13 +55,14 @@ function kubeletVolumes({ volumes }: PodSpec): Set<string> {
 export function unsafeNeighbour(spec: PodSpec, trusted: readonly Container[]): string | undefined {
   const { containers, initContainers, shareProcessNamespace, hostPID } = spec;
   const kubelet = kubeletVolumes(spec);
-  for (const container of [...(initContainers ?? []), ...(containers ?? [])]) {
+  const first = initContainers?.length ?? 0;
+  for (const [position, container] of [...(initContainers ?? []), ...(containers ?? [])].entries()) {
     if (trusted.includes(container)) continue;
     const name = quote(container.name ?? '');
     if (isPrivileged(container)) return `container ${name} is privileged, or adds capabilities beyond its own files`;
     const mount = kubelet.size === 0 ? undefined : container.volumeMounts?.find((candidate) => kubelet.has(candidate.name ?? ''));
     if (mount) return `container ${name} mounts the kubelet's directory (volume ${quote(mount.name ?? '')})`;
-    const stays = container.restartPolicy === 'Always' || containers?.includes(container);
+    const stays = container.restartPolicy === 'Always' || position >= first;
     if (stays && (shareProcessNamespace || hostPID))
       return `container ${name} shares a PID namespace with the others (${hostPID ? 'hostPID' : 'shareProcessNamespace'})`;
   }

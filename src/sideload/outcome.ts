@@ -114,12 +114,21 @@ export function refuse(reason: RefuseReason, message: string): Refuse {
   return { verdict: 'refuse', reason, message };
 }
 
+/** C1 control characters, and those that change the direction or the lines of a text: a terminal, or a reader, would be misled. */
+const MISLEADING = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+
+/** A user's value for a log line: what would mislead its reader is escaped. The log escapes other control characters itself. */
+export function printable(value: string): string {
+  return value.replace(MISLEADING, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /**
  * A user's value for a sentence: in quotes, control characters escaped, cut so that the sentence stays readable. What we add
  * is ASCII, because warnings travel in an HTTP header.
  */
 export function quote(value: string): string {
-  const escaped = JSON.stringify(value);
+  // More than this is never shown, and a value may have megabytes.
+  const escaped = printable(JSON.stringify(value.slice(0, 64)));
   return escaped.length > 42 ? `${escaped.slice(0, 38)}..."` : escaped;
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { quote, type Refuse, refuse, type Warning } from './outcome.ts';
-import { absolutePath, overlap } from './paths.ts';
+import { absolutePath, PATH_MAX } from './paths.ts';
 import type { Container, PodSpec, Volume } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
@@ -74,14 +74,27 @@ function isWritable({ image, configMap, secret, projected, downwardAPI }: Volume
 /** Where the sandboxed program may write whatever the pod mounts. */
 const WRITABLE = '/tmp';
 
+/** A path and all directories above it. */
+function withParents(path: string): string[] {
+  const paths = [path];
+  for (let end = path.lastIndexOf('/'); end > 0; end = path.lastIndexOf('/', end - 1)) paths.push(path.slice(0, end));
+  return [...paths, '/'];
+}
+
 /** Warns of a PATH in which the program, or another container, could put a program that the supervisor then runs as root. */
 export function pathConcerns(spec: PodSpec, { name, env, volumeMounts }: Container, { workdir }: SideloadSettings): Warning[] {
   const path = env?.findLast((variable) => variable.name === 'PATH')?.value;
   if (!path) return [];
   const volumes = new Map((spec.volumes ?? []).map((volume) => [volume.name, volume]));
   const writable = (volumeMounts ?? []).filter(({ name: volume, readOnly }) => !readOnly && isWritable(volumes.get(volume) ?? {}));
-  const places = [workdir, WRITABLE, ...writable.map(({ mountPath }) => mountPath ?? '')];
-  const directory = path.split(':').find((entry) => !entry.startsWith('/') || places.some((place) => overlap(entry, place)));
+  const places = [workdir, WRITABLE, ...writable.map(({ mountPath }) => mountPath ?? '')].map(absolutePath);
+  const within = new Set(places);
+  const above = new Set(places.flatMap(withParents));
+  const isUnsafe = (entry: string): boolean => {
+    const directory = absolutePath(entry);
+    return !entry.startsWith('/') || above.has(directory) || withParents(directory).some((parent) => within.has(parent));
+  };
+  const directory = path.length >= PATH_MAX ? path : path.split(':').find(isUnsafe);
   if (directory === undefined) return [];
   return [
     {

@@ -30,9 +30,9 @@ function upper(capability: string): string {
   return capability.toUpperCase();
 }
 
-/** Whether a drop takes this capability away; some runtimes take the kernel's `CAP_` prefix off first. */
-function drops(dropped: string, capability: string): boolean {
-  return upper(dropped).replace(/^CAP_/, '') === capability;
+/** The capability that a drop takes away; some runtimes take the kernel's `CAP_` prefix off first. */
+function bare(dropped: string): string {
+  return upper(dropped).replace(/^CAP_/, '');
 }
 
 /** Whether the container starts from none: containerd drops ALL after it adds ALL (internal/cri/opts/spec_opts.go, WithCapabilities). */
@@ -53,7 +53,7 @@ function capabilityOperations(plan: Plan, path: string, settings: SideloadSettin
   if (context?.privileged) return [];
   const needed = neededCapabilities(plan, settings);
   if (needed.length === 0) return [];
-  const kept = [...needed, ...DEFAULT_CAPABILITIES];
+  const kept = new Set([...needed, ...DEFAULT_CAPABILITIES]);
   const capabilities = context?.capabilities;
   // `CAP_X` does not count: containerd would look for CAP_CAP_X.
   const added = new Set((capabilities?.add ?? []).map(upper));
@@ -61,10 +61,10 @@ function capabilityOperations(plan: Plan, path: string, settings: SideloadSettin
   if (!capabilities) return missing.length === 0 ? [] : [set(path, 'capabilities', { add: missing })];
   const drop = capabilities.drop ?? [];
   // From the end, so that the indexes of those that follow hold.
-  const undropped = [...drop.keys()].reverse().filter((index) => kept.some((name) => drops(drop[index] ?? '', name)));
+  const undropped = [...drop.keys()].reverse().filter((index) => kept.has(bare(drop[index] ?? '')));
   const additions = append(`${path}/capabilities`, 'add', capabilities.add, missing);
   if (undropped.length > MANY) {
-    const left = drop.filter((name) => !kept.some((capability) => drops(name, capability)));
+    const left = drop.filter((name) => !kept.has(bare(name)));
     return [...additions, set(`${path}/capabilities`, 'drop', left)];
   }
   return [...additions, ...undropped.map((index): Operation => ({ op: 'remove', path: `${path}/capabilities/drop/${index}` }))];

@@ -127,6 +127,8 @@ describe('the options', () => {
       'ODD= a="b", $(OPENSHELL_NAMESPACE) $$ \\ ',
     ],
     neighbours: ['warn', 'warn'],
+    'max-connections': [500, '500'],
+    'max-connections-per-peer': [100, '100'],
     'trusted-supervisor-images': [['mirror.example/supervisor'], 'mirror.example/supervisor'],
     'missing-command': ['refuse', 'refuse'],
     'pinned-env': [[{ name: 'COMPANY', value: 'a=b' }], 'COMPANY=a=b'],

@@ -6,6 +6,7 @@ import { review } from '../reviews.ts';
 import { BODY_LIMIT, caseAt, type FuzzCase, plainReview } from './cases.ts';
 import { type Answer, type Client, NoAnswerError, postReview } from './client.ts';
 import { InvalidAnswerError, judge } from './oracle.ts';
+import type { Stops } from './stops.ts';
 import { Tally } from './tally.ts';
 
 /** Answers to one plain review are compared every so many cases. */
@@ -54,6 +55,7 @@ export async function runCampaign(
   width: number,
   between: (done: number) => Promise<void>,
   alive: () => boolean,
+  stops: Stops,
 ): Promise<CampaignResult> {
   const families = new Tally();
   const answers = new Tally();
@@ -131,8 +133,10 @@ export async function runCampaign(
     if (pausing) await pause(done);
     const running = run(first + done, fuzzCase).finally(() => underWay.delete(running));
     underWay.add(running);
-    if (fuzzCase.alone) await running;
-    else if (underWay.size >= width) await Promise.race(underWay);
+    if (fuzzCase.alone) {
+      await running;
+      stops.measure(fuzzCase);
+    } else if (underWay.size >= width) await Promise.race(underWay);
   }
   await Promise.all(underWay);
   await pause(count);

@@ -38,6 +38,11 @@ const seedReview = (random: Random): Tree =>
 const podOf = (tree: Tree): Tree => member(tree, 'request', 'object') ?? tree;
 const body = (tree: Tree): Buffer => Buffer.from(textOf(tree));
 
+/** Seed pods without OpenShell's network sidecar, in which nothing may be added. */
+const OPEN_SEEDS = [...SEED_PODS.keys()].filter(
+  (index) => !SEED_PODS[index]?.spec?.containers?.some(({ name }) => name === 'openshell-supervisor-network'),
+);
+
 /** The plain review of a seed pod: what a case of family "harmless" is compared with. */
 export function plainReview(seed: number): Buffer {
   return body(reviewTree(SEED_PODS[seed] ?? {}));
@@ -166,6 +171,25 @@ const ELEMENTS = [
   '{"name":"agent","mountPath":"/x"}',
 ];
 
+/** Many things, each as long as it may be: what is compared with each other, or written out more than once. */
+function crowded(random: Random): Draft {
+  const tree = seedReview(random);
+  const path = random.pick(['/a/../'.repeat(682), '/'.repeat(4095), '/../..'.repeat(682), `/${'b'.repeat(4000)}`]);
+  const element = random.pick([
+    { name: 'data', mountPath: path },
+    { name: 'data', hostPath: { path } },
+    { name: 'openshell-supervisor-bin', mountPath: path, readOnly: true },
+    { name: 'spy', securityContext: { capabilities: { add: ['CHOWN'] } } },
+    { name: 'PATH', value: path.replaceAll('/', ':/') },
+    { name: 'OPENSHELL_SANDBOX_UID', value: '0' },
+    { name: '\u202e\u0085\u061c', image: path, command: [path] },
+  ]);
+  const text = JSON.stringify(element);
+  const bytes = random.pick([2 ** 20, BODY_LIMIT - 100_000]);
+  replaceNamed(random, tree, LISTS, list(Math.min(bytes, text.length * 20_000), text));
+  return { body: body(tree), alone: true };
+}
+
 /** As much as a body may hold, or more. */
 function huge(random: Random): Draft {
   const tree = seedReview(random);
@@ -223,7 +247,7 @@ const FAMILIES: readonly Family[] = [
     family: 'harmless',
     weight: 270,
     draft: (random) => {
-      const sameAs = random.below(SEED_PODS.length);
+      const sameAs = random.pick(OPEN_SEEDS);
       const tree = reviewTree(SEED_PODS[sameAs] ?? {});
       addNoise(random, tree);
       return { body: body(tree), sameAs };
@@ -243,6 +267,7 @@ const FAMILIES: readonly Family[] = [
   },
   { family: 'long', weight: 10, draft: long },
   { family: 'huge', weight: 1, draft: huge },
+  { family: 'crowded', weight: 1, draft: crowded },
 ];
 
 /** The case of that number: the same one for the same seed. */

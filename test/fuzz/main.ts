@@ -11,12 +11,17 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Failure, runCampaign } from './campaign.ts';
+import { plainReview } from './cases.ts';
 import { createClient } from './client.ts';
 import { misuseConnections } from './connections.ts';
+import { crowd } from './crowd.ts';
 import { MemoryWatch } from './memory.ts';
 import { startProduct } from './product.ts';
+import { Stops } from './stops.ts';
 
 const CASES = '100000';
+/** docs/performance.md. */
+const LONGEST_STOP_MS = 50;
 /** Requests under way at a time: the webhook has one thread, and judging its answers is as much work as giving them. */
 const CONNECTIONS = 8;
 
@@ -32,7 +37,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 
 const started = Date.now();
 const seconds = (): string => `${Math.round((Date.now() - started) / 1000)} s`;
-const product = await startProduct();
+// All its clients have one address.
+const product = await startProduct('--max-connections=4000', '--max-connections-per-peer=4000');
 const client = createClient(product.port, product.ca, CONNECTIONS);
 const memory = new MemoryWatch(product.memory);
 await memory.sample();
@@ -44,10 +50,12 @@ const progress = async (done: number): Promise<void> => {
   await memory.sample();
   if (done % 10_000 === 0) process.stdout.write(`${done} cases, ${seconds()}\n`);
 };
-const campaign = await runCampaign(client, seed, range, CONNECTIONS, progress, () => !product.process.ended());
+const stops = new Stops();
+const campaign = await runCampaign(client, seed, range, CONNECTIONS, progress, () => !product.process.ended(), stops);
 process.stdout.write(`\n${campaign.families.total} cases\n${campaign.families}\nanswers\n${campaign.answers}\n`);
 process.stdout.write(`${campaign.again} pods sent again after their patch; ${campaign.notAgain} too deeply nested for that\n`);
 for (const failure of campaign.failures) check(describe(failure));
+check(stops.excess(LONGEST_STOP_MS));
 
 if (values.only === undefined && campaign.usable) {
   check(memory.growth());
@@ -57,6 +65,7 @@ if (values.only === undefined && campaign.usable) {
     `${connections.served} reviews of a bystander answered meanwhile; open files ${connections.files.join(', then ')}\n`,
   );
   if (connections.complaints.total > 0) check(`connections\n${connections.complaints}`);
+  await crowdOut();
 }
 if (product.process.ended()) check(`the webhook ended:\n${product.process.tail()}`);
 else if (campaign.usable) {
@@ -66,10 +75,23 @@ else if (campaign.usable) {
 client.close();
 await product.process.stop();
 
-process.stdout.write(`\n${memory}\nseed ${seed}, ${seconds()}\n`);
+process.stdout.write(`\n${stops}\n${memory}\nseed ${seed}, ${seconds()}\n`);
 if (complaints.length > 0) process.stdout.write(`\nfailed, because of\n${complaints.join('\n')}\n`);
 else rmSync(product.dir, { recursive: true });
 process.exitCode = complaints.length > 0 ? 1 : 0;
+
+/** A webhook with the limits that it has by default, and more connections than those. */
+async function crowdOut(): Promise<void> {
+  const crowded = await startProduct();
+  const { open, complaint } = await crowd(crowded, plainReview(0));
+  const watch = new MemoryWatch(crowded.memory);
+  await watch.sample();
+  process.stdout.write(`6,000 connections at once: ${open} open; ${watch}\n`);
+  check(complaint);
+  check(watch.excess());
+  await crowded.process.stop();
+  rmSync(crowded.dir, { recursive: true });
+}
 
 /** One kind of failure, with the first input that showed it in a file. */
 function describe({ complaint, count, family, index, input }: Failure): string {

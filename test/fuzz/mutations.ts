@@ -80,8 +80,8 @@ export function mutate(random: Random, tree: Tree): void {
 
 /** Maps of the user's: the webhook reads or copies every member. */
 const MAPS = ['labels', 'annotations', 'nodeSelector', 'requests', 'limits'];
-/** Sources of volumes that the webhook compares with its own, member by member. */
-const COMPARED = ['projected', 'secret'];
+/** What the webhook compares with its own, member by member: volumes, and init containers that may install the supervisor. */
+const COMPARED = ['volumes', 'initContainers'];
 
 /** Adds what the webhook has no business with: unknown members with odd names and values, or a member again as it is. */
 export function addNoise(random: Random, tree: Tree): void {

@@ -23,11 +23,12 @@ export interface Product {
   readonly memory: () => Promise<{ readonly held: number; readonly peak: number }>;
 }
 
-export async function startProduct(): Promise<Product> {
+/** @param flags besides those that the cases are judged by */
+export async function startProduct(...flags: string[]): Promise<Product> {
   const dir = mkdtempSync(join(tmpdir(), 'sideload-fuzz-'));
   const [port, adminPort] = (await freePorts(2)) as [number, number];
   const env = { ...process.env, NODE_OPTIONS: HEAP_OPTIONS };
-  const webhook = await startWebhook(dir, { port, adminPort }, [...ANY_METHOD, '--supervisor-env=OPERATOR=1'], env);
+  const webhook = await startWebhook(dir, { port, adminPort }, [...ANY_METHOD, '--supervisor-env=OPERATOR=1', ...flags], env);
   const find = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
   return {
     process: webhook,

@@ -8,7 +8,7 @@ A Kubernetes container reads $(NAME) as a variable, and $$ as a dollar.
       "allowed-sideload-methods" "supervisor-capabilities" "supervisor-apparmor-profile" "trusted-supervisor-images" "missing-command"
       "upstream-proxy-auth-secret" "policy" "policy-rules" "policy-mode" "missing-policy" "unreachable-probes" "neighbours"
       "sandbox-uid" "sandbox-gid" "sandbox-workdir" "bind-address" "ca-lifetime" "serving-cert-lifetime" "ca-settle-time" "preflight"
-      "tls-min-version" "shutdown-delay" "log-level" -}}
+      "tls-min-version" "max-connections" "max-connections-per-peer" "shutdown-delay" "log-level" -}}
 {{- range $flag := $flags -}}
   {{- $value := index $.Values ($flag | replace "-" "_" | camelcase | untitle) -}}
   {{- if kindIs "slice" $value -}}{{- $value = join "," $value -}}{{- end -}}
