@@ -33,6 +33,8 @@ function comparable(objects: readonly KubernetesObject[]): Record<string, unknow
   const own = objects.filter((object) => object.kind !== 'Namespace' && !isHook(object));
   const plain = JSON.parse(JSON.stringify(own, (key, value) => (HELM_LABELS.includes(key) ? undefined : value))) as KubernetesObject[];
   const labels = { 'app.kubernetes.io/name': 'openshell-sideload', 'app.kubernetes.io/part-of': 'openshell' };
+  // kustomize does not know that these are of the cluster; an API server takes their namespace away.
+  for (const { kind, metadata } of plain) if (kind.startsWith('ValidatingAdmissionPolicy')) delete metadata.namespace;
   return Object.fromEntries(
     plain.map((object) => [
       idOf(object),

@@ -141,6 +141,54 @@ describe.each(SERVERS.map((server) => [nameOf(server), server] as const))('kube-
     rows.push(`| ${row.join(' | ')} |`);
   });
 
+  it('lets the holder of the webhook’s token change caBundle, and nothing else of its configuration', async () => {
+    const token = (await kubectl('create', 'token', 'openshell-sideload', '-n', 'openshell-system')).trim();
+    const configuration = ['mutatingwebhookconfiguration', 'openshell-sideload'];
+    const before = JSON.parse(await kubectl('get', ...configuration, '-o', 'json'));
+    const [entry] = before.webhooks;
+    const attack = (operations: readonly object[]): Promise<KubectlResult> =>
+      cluster.kubectl(['--token', token, 'patch', ...configuration, '--type=json', '-p', JSON.stringify(operations)]);
+    const ca = { op: 'replace', path: '/webhooks/0/clientConfig/caBundle', value: entry.clientConfig.caBundle };
+    const set = (path: string, value: unknown): object => ({ op: 'add', path, value });
+    for (const operation of [
+      set('/webhooks/0/rules', []),
+      set('/webhooks/0/rules/0/operations', ['DELETE']),
+      set('/webhooks/0/clientConfig/url', 'https://127.0.0.1:1/'),
+      set('/webhooks/0/failurePolicy', 'Ignore'),
+      set('/webhooks/0/matchPolicy', 'Exact'),
+      set('/webhooks/0/namespaceSelector', { matchLabels: { none: 'x' } }),
+      set('/webhooks/0/objectSelector', { matchLabels: { none: 'x' } }),
+      set('/webhooks/0/sideEffects', 'NoneOnDryRun'),
+      set('/webhooks/0/timeoutSeconds', 1),
+      set('/webhooks/0/admissionReviewVersions', ['v1', 'v1beta1']),
+      set('/webhooks/0/reinvocationPolicy', 'Never'),
+      set('/webhooks/0/matchConditions', [{ name: 'never', expression: 'false' }]),
+      set('/webhooks/0/name', 'other.sideload.openshell.ai'),
+      set('/webhooks/-', { ...entry, name: 'more.sideload.openshell.ai' }),
+      { op: 'remove', path: '/webhooks/1' },
+      { op: 'move', from: '/webhooks/0', path: '/webhooks/1' },
+      set('/metadata/labels/x', 'y'),
+      set('/metadata/annotations', { 'cert-manager.io/inject-ca-from': 'agents/evil' }),
+      set('/metadata/finalizers', ['example.com/keep']),
+      set('/metadata/ownerReferences', [{ apiVersion: 'v1', kind: 'ConfigMap', name: 'gone', uid: '0-0' }]),
+    ]) {
+      const { code, stderr } = await attack([operation, ca]);
+      expect([code, stderr], JSON.stringify(operation)).toEqual([1, expect.stringContaining('openshell-sideload-token')]);
+      expect(stderr).toContain("the webhook's token may change caBundle only");
+    }
+    const bundle = Buffer.from(`${Buffer.from(entry.clientConfig.caBundle, 'base64')}\n`).toString('base64');
+    expect(await attack([{ ...ca, value: bundle }])).toMatchObject({ code: 0 });
+    expect(await attack([ca])).toMatchObject({ code: 0 });
+    const { metadata, webhooks } = JSON.parse(await kubectl('get', ...configuration, '-o', 'json'));
+    expect([metadata.labels, webhooks]).toEqual([before.metadata.labels, before.webhooks]);
+    // RBAC lets it do nothing to others.
+    const removal = await cluster.kubectl(['--token', token, 'delete', ...configuration]);
+    expect(removal.stderr).toContain('cannot delete resource');
+    // An administrator may.
+    await kubectl('label', ...configuration, 'x=y');
+    await kubectl('label', ...configuration, 'x-');
+  });
+
   it('tells kubectl the way out where it drops them', async () => {
     const { code, stderr } = await create(sandbox({ annotations: method('image-volume') }), 'agents');
     if (rows.at(-1)?.includes('| kept |')) expect([code, stderr]).toEqual([0, expect.not.stringContaining('denied')]);

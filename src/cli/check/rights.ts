@@ -38,6 +38,8 @@ export function installRights(namespace: string): Right[] {
     [RBAC, 'clusterroles'],
     [RBAC, 'clusterrolebindings'],
     ['admissionregistration.k8s.io', 'mutatingwebhookconfigurations'],
+    ['admissionregistration.k8s.io', 'validatingadmissionpolicies'],
+    ['admissionregistration.k8s.io', 'validatingadmissionpolicybindings'],
   ] as const;
   const ofNamespace = [
     ['', 'serviceaccounts'],
