@@ -28,6 +28,8 @@ export interface Config {
   /** Name of the MutatingWebhookConfiguration whose entries call this webhook. */
   readonly webhookConfiguration: string;
   readonly tlsMinVersion: 'TLSv1.2' | 'TLSv1.3';
+  /** File with the CAs of client certificates; empty where none is asked for. */
+  readonly clientAuthorities: string;
   readonly connections: ConnectionLimits;
   /** Seconds. */
   readonly shutdownDelay: number;
@@ -203,6 +205,7 @@ function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'met
     namespace: values.namespace,
     webhookConfiguration: values['webhook-configuration'],
     tlsMinVersion: values['tls-min-version'],
+    clientAuthorities: values['require-client-cert'],
     connections: { total: values['max-connections'], perPeer: values['max-connections-per-peer'] },
     shutdownDelay: values['shutdown-delay'],
     logLevel: values['log-level'],

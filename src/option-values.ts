@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import { ENV, METHODS, type Method } from './sideload/contract.ts';
 import { PINNED_BY_DEFAULT, RESERVED_VARIABLES } from './sideload/environment.ts';
 import { absolutePath } from './sideload/paths.ts';
-import type { Variable } from './sideload/pod.ts';
+import type { Reference, Variable } from './sideload/pod.ts';
 import { isConfigMapName } from './sideload/policy.ts';
 import type { PolicyRules, PolicySource } from './sideload/policy-source.ts';
 import { isLoaderVariable } from './sideload/root-programs.ts';
@@ -74,9 +74,20 @@ export function appArmorProfile(value: string): string {
   throw new BadValueError('expected Unconfined, RuntimeDefault, Localhost/NAME or an empty value');
 }
 
+/** `secret:SECRET/KEY` or `configmap:NAME/KEY`; undefined for a literal value. */
+function referenceOf(variable: string, text: string): Reference | undefined {
+  const [, kind, name = '', key = ''] = /^(secret|configmap):(?:([^/]+)\/([-._a-zA-Z0-9]{1,253})$)?/.exec(text) ?? [];
+  if (kind === undefined) return undefined;
+  if (!isConfigMapName(name))
+    throw new BadValueError(
+      `${variable}: expected ${kind}:NAME/KEY, the name of a ${kind === 'secret' ? 'Secret' : 'ConfigMap'} and one of its keys`,
+    );
+  return kind === 'secret' ? { secretKeyRef: { name, key } } : { configMapKeyRef: { name, key } };
+}
+
 /** NAME=VALUE, one per line; each name once. */
 function variables(value: string, isAllowed: (name: string) => string | undefined): Variable[] {
-  const found = new Map<string, string>();
+  const found = new Map<string, Variable>();
   for (const [index, line] of value.split('\n').entries()) {
     if (line === '') continue;
     const [, name, text] = /^([A-Za-z_][A-Za-z0-9_]*)=(.*)$/.exec(line) ?? [];
@@ -89,9 +100,10 @@ function variables(value: string, isAllowed: (name: string) => string | undefine
         : isAllowed(name);
     if (problem !== undefined) throw new BadValueError(`${name} ${problem}`);
     if (found.has(name)) throw new BadValueError(`${name} is given twice`);
-    found.set(name, text);
+    const valueFrom = referenceOf(name, text);
+    found.set(name, valueFrom ? { name, valueFrom } : { name, value: text });
   }
-  return [...found].map(([name, text]) => ({ name, value: text }));
+  return [...found.values()];
 }
 
 /** Defaults: what is pinned in every pod needs the other option. */

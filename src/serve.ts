@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SecureContextOptions } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { buildAdmin } from './admin.ts';
@@ -9,6 +10,7 @@ import { limitConnections, watchUnused } from './connections.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { buildServer, REQUEST_TIMEOUT_MS } from './server.ts';
 import { judgeSupervisorImage } from './sideload/supervisor-image.ts';
+import { followClientAuthorities, readClientAuthorities } from './tls/clients.ts';
 import { openCertificateSource } from './tls/source.ts';
 
 /** A webhook that serves. */
@@ -40,12 +42,37 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
   if (fits === 'moving') log.warn({ image }, `the supervisor image ${detail}`);
 
   let draining = false;
-  const tls = { ...source.initial, minVersion: config.tlsMinVersion };
-  const app = buildServer({ settings: config.sideload, facts: cluster.facts, tls, log, metrics, draining: () => draining });
-  const certificates = source.follow((pair, notAfter) => {
-    app.server.setSecureContext({ ...pair, minVersion: config.tlsMinVersion });
+  const { clientAuthorities: file } = config;
+  let pair = source.initial;
+  let clientAuthorities = file === '' ? undefined : await readClientAuthorities(file);
+  const context = (): SecureContextOptions => ({
+    ...pair,
+    minVersion: config.tlsMinVersion,
+    // As in Go, every certificate of the file is an anchor, not only roots.
+    ...(clientAuthorities === undefined ? {} : { ca: clientAuthorities, allowPartialTrustChain: true }),
+  });
+  const app = buildServer({
+    ...{ settings: config.sideload, facts: cluster.facts, log, metrics },
+    tls: context(),
+    requiresClients: clientAuthorities !== undefined,
+    draining: () => draining,
+  });
+  const certificates = source.follow((next, notAfter) => {
+    pair = next;
+    app.server.setSecureContext(context());
     metrics.certificate(notAfter);
   });
+  const stopClients =
+    clientAuthorities === undefined
+      ? undefined
+      : followClientAuthorities(file, clientAuthorities, {
+          onChange: (next) => {
+            clientAuthorities = next;
+            app.server.setSecureContext(context());
+            log.info({ file }, 'CAs of client certificates replaced');
+          },
+          onProblem: (error) => log.error({ err: error }, 'CAs of client certificates not replaced: the last good ones stay in use'),
+        });
   const admin = buildAdmin(metrics, () => [
     { name: 'serving', ready: !draining, detail: draining ? 'draining' : 'accepting admission reviews' },
     certificates.readiness(),
@@ -74,6 +101,7 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
       log.info({ delaySeconds: config.shutdownDelay }, 'draining');
       await sleep(config.shutdownDelay * 1000);
       certificates.stop();
+      stopClients?.();
       cluster.stop();
       // Half of a request would keep the server open for ever: with it, Node ends the timer that enforces requestTimeout.
       const force = setTimeout(() => app.server.closeAllConnections(), REQUEST_TIMEOUT_MS);

@@ -1,4 +1,5 @@
 import type { Server } from 'node:https';
+import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { type AdmissionRequest, decodeReview, encodeReview, MalformedReviewError } from './admission/review.ts';
@@ -7,7 +8,6 @@ import type { Metrics } from './metrics.ts';
 import { decide } from './sideload/decide.ts';
 import { type Outcome, printable, skip } from './sideload/outcome.ts';
 import { type ClusterFacts, enforcing, type SideloadSettings } from './sideload/settings.ts';
-import type { CertificatePair } from './tls/pair.ts';
 
 /** The API server closes idle connections after 90 s (client-go's transport); whoever closes first must not be us. */
 const KEEP_ALIVE_MS = 100_000;
@@ -19,7 +19,9 @@ const CHECK_CONNECTIONS_MS = 5_000;
 export interface ServerDeps {
   readonly settings: SideloadSettings;
   readonly facts: () => ClusterFacts;
-  readonly tls: CertificatePair & { readonly minVersion: 'TLSv1.2' | 'TLSv1.3' };
+  readonly tls: SecureContextOptions;
+  /** Whether only clients whose certificate one of `tls.ca` signed get answers. */
+  readonly requiresClients: boolean;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Whether the process is about to end: answers then ask for the connection to be closed. */
@@ -40,6 +42,7 @@ export interface ServerDeps {
  * | a large body while many others are under way           | 503 with a Status and Retry-After: the API server tries again |
  * | a large body that comes too slowly                     | 408 with a Status                                            |
  * | a bug of ours                                          | 500 with a Status, so that failurePolicy decides             |
+ * | no client certificate of an API server, where required | 403 with a Status                                            |
  * | another path                                           | 404 with a Status                                            |
  */
 export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
@@ -50,9 +53,10 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
   const app = Fastify({
     logger: false,
     https: {
-      cert: deps.tls.cert,
-      key: deps.tls.key,
-      minVersion: deps.tls.minVersion,
+      ...deps.tls,
+      requestCert: deps.requiresClients,
+      // Whoever shows none, or another, is told so below.
+      rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
       // Here too: what Fastify sets afterwards ends no body that is sent half.
@@ -75,6 +79,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
       done(error as Error);
     }
   });
+  if (deps.requiresClients) refuseStrangers(app, deps.log, (reply, message) => answerError(reply, 403, message));
   limitLargeBodies(app);
 
   const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void => {
@@ -112,6 +117,27 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
   return app as unknown as FastifyInstance<Server>;
 }
 
+const REPORT_MS = 60_000;
+
+/** Answers nobody but API servers, before a body is read. What is refused is told once a minute. */
+function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: FastifyReply, message: string) => void): void {
+  let next = 0;
+  app.addHook('onRequest', (request, reply, done) => {
+    const socket = request.raw.socket as TLSSocket;
+    if (socket.authorized) {
+      done();
+      return;
+    }
+    const problem = socket.getPeerX509Certificate() ? String(socket.authorizationError) : 'none was shown';
+    if (Date.now() >= next) {
+      next = Date.now() + REPORT_MS;
+      log.warn({ remoteAddress: request.ip, problem }, 'refused who shows no client certificate of an API server (--require-client-cert)');
+    }
+    reply.header('connection', 'close');
+    refuse(reply, `a client certificate of the API server is required (--require-client-cert): ${problem}`);
+  });
+}
+
 /** One line per admission. It never holds the pod, its environment or its arguments. */
 export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, milliseconds: number): void {
   const { name, generateName } = request.pod.metadata ?? {};
@@ -142,6 +168,7 @@ function cut(name: string | null | undefined, length = 253): string | undefined 
 
 const STATUS_REASONS: Readonly<Record<number, string>> = {
   400: 'BadRequest',
+  403: 'Forbidden',
   404: 'NotFound',
   408: 'Timeout',
   413: 'RequestEntityTooLarge',

@@ -240,6 +240,16 @@ describe('the webhook over TLS', () => {
     });
   });
 
+  it.each([
+    ['is not there', '/none/ca.crt', 'ENOENT'],
+    ['holds no certificate', join(dir, 'empty.crt'), 'it holds no certificate (PEM)'],
+    ['holds a broken certificate', join(dir, 'broken.crt'), '--require-client-cert'],
+  ])('does not start where the file with the CAs of clients %s', async (_what, file, says) => {
+    writeFileSync(join(dir, 'empty.crt'), 'no certificate');
+    writeFileSync(join(dir, 'broken.crt'), '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+    await expect(start(`--require-client-cert=${file}`)).rejects.toThrow(says);
+  });
+
   it('has no more connections than it may, in all and from one address', async () => {
     const limited = await start('--max-connections=3', '--max-connections-per-peer=2');
     const dial = (localAddress: string): Promise<TLSSocket | undefined> =>

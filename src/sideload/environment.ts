@@ -3,6 +3,7 @@
  * pinned: always written, so that it replaces what pod, envFrom and image say. The rest is a default or the author's.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Operation } from 'fast-json-patch';
 import { ENV, SANDBOX_ID_LABEL } from './contract.ts';
 import { isHalfThere } from './existing.ts';
@@ -80,6 +81,12 @@ function imageVariables({ image }: Container): readonly Variable[] {
   return image && image.length <= LONGEST_IMAGE ? [{ name: ENV.containerImage, value: image }] : [];
 }
 
+/** Whether a pod's variable has the value that the webhook writes. What an API server adds to a reference, `optional`, would differ. */
+export function isSame({ value, valueFrom }: EnvVar, wanted: Variable): boolean {
+  if (wanted.valueFrom) return isDeepStrictEqual(valueFrom, wanted.valueFrom);
+  return !valueFrom && (value ?? '') === wanted.value;
+}
+
 /** Whether the variable holds an id that an earlier invocation, or the driver that made the pod, resolved. */
 function isResolvedId({ name, value, valueFrom }: EnvVar): boolean {
   return (name === ENV.sandboxUid || name === ENV.sandboxGid) && !valueFrom && /^[1-9][0-9]{0,9}$/.test(value ?? '');
@@ -120,8 +127,7 @@ export function environmentOperations(plan: Plan, path: string, settings: Sidelo
     present.add(variable.name ?? '');
     const wanted = wantedOf.get(variable.name ?? '');
     if (wanted === undefined || (isHalfThere(plan.existing) && isResolvedId(variable))) return;
-    if (variable.valueFrom || (variable.value ?? '') !== wanted.value)
-      operations.push({ op: 'replace', path: `${path}/env/${index}`, value: wanted });
+    if (!isSame(variable, wanted)) operations.push({ op: 'replace', path: `${path}/env/${index}`, value: wanted });
   });
   const added = [...pinned, ...addedDefaults(plan, settings)].filter(({ name }) => !present.has(name));
   return [...operations, ...append(path, 'env', env, added)];

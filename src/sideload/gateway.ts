@@ -5,7 +5,7 @@
  */
 
 import { ENV, SANDBOX_ID_LABEL } from './contract.ts';
-import type { Container, Pod } from './pod.ts';
+import type { Container, Pod, Variable } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
 export const GATEWAY_VARIABLES: readonly string[] = [ENV.endpoint, ENV.sandbox, ENV.tlsCa, ENV.tlsCert, ENV.tlsKey, ENV.tlsServerName];
@@ -33,12 +33,12 @@ export function literalOf({ env }: Container, name: string): string | undefined 
 export function missingForGateway(pod: Pod, container: Container, { env, pinnedEnv }: SideloadSettings): string[] {
   // What the webhook adds from the operator's defaults, unless the pod has an endpoint of its own.
   const operators = setsVariable(container, ENV.endpoint) ? env.filter(({ name }) => !GATEWAY_VARIABLES.includes(name)) : env;
-  const given = (name: string): string | undefined =>
-    [...pinnedEnv, ...operators].find((variable) => variable.name === name && variable.value !== '')?.value;
+  const given = (name: string): Variable | undefined =>
+    [...pinnedEnv, ...operators].find((variable) => variable.name === name && variable.value !== '');
   const label = pod.metadata?.labels?.[SANDBOX_ID_LABEL];
   const has = (name: string): boolean =>
     setsVariable(container, name) || given(name) !== undefined || (name === ENV.sandboxId && Boolean(label));
-  const endpoint = literalOf(container, ENV.endpoint) || given(ENV.endpoint);
+  const endpoint = literalOf(container, ENV.endpoint) || given(ENV.endpoint)?.value;
   const needed: string[] = [ENV.endpoint, ENV.sandboxId, ...(endpoint?.startsWith('https://') ? TLS_VARIABLES : [])];
   const missing = needed.filter((name) => !has(name));
   return TOKEN_VARIABLES.some(has) ? missing : [...missing, ENV.sandboxTokenFile];

@@ -91,8 +91,12 @@ export type Volume = Passing<typeof volume>;
 export type Hook = Passing<typeof hook>;
 export type EnvVar = NonNullable<Container['env']>[number];
 
-/** A variable with a literal value. */
+/** A variable that the webhook writes: a literal value, or a key of a Secret or ConfigMap in the pod's namespace. */
 export interface Variable {
   readonly name: string;
-  readonly value: string;
+  readonly value?: string;
+  readonly valueFrom?: Reference;
 }
+
+type KeyReference = { readonly name: string; readonly key: string };
+export type Reference = { readonly secretKeyRef: KeyReference } | { readonly configMapKeyRef: KeyReference };

@@ -3,8 +3,8 @@
  * operator. A gateway serves only pods that it made itself, so that files are the way for pods of all other tools.
  */
 
-import { isDeepStrictEqual } from 'node:util';
 import { ENV, POLICY_ANNOTATION, POLICY_DATA_FILE } from './contract.ts';
+import { isSame } from './environment.ts';
 import { GATEWAY_VARIABLES, hasGateway, literalOf, setsVariable } from './gateway.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
 import type { Container, Pod } from './pod.ts';
@@ -99,11 +99,11 @@ export function refuseBypass(
   if (launched && !namesFilesOf(container, policy))
     return bypassed('arrives with a supervisor that has another policy', 'write only your program as command');
   const routes = ENV.inferenceRoutes;
-  const isOperators = (name: string): boolean =>
-    [...pinnedEnv, ...env].some((variable) => isDeepStrictEqual(variable, { name, value: literalOf(container, name) }));
-  const own = [routes, ...GATEWAY_VARIABLES].find(
-    (name) => container.env?.some((variable) => variable.name === name) && !isOperators(name),
-  );
+  const operators = [...pinnedEnv, ...env];
+  const own = [routes, ...GATEWAY_VARIABLES].find((name) => {
+    const there = container.env?.findLast((variable) => variable.name === name);
+    return there && !operators.some((variable) => variable.name === name && isSame(there, variable));
+  });
   if (own !== undefined) return bypassed(`sets ${own}`, 'remove the variable');
   if (mayBring(container, routes))
     return bypassed(`has envFrom, which could bring ${routes}`, 'list its variables in env, or give it a prefix');

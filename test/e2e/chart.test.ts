@@ -109,7 +109,15 @@ const argsOf = (objects: readonly KubernetesObject[]): string[] =>
 
 describe('the options', () => {
   /** Set by the chart itself, from the release and from certificates.source. */
-  const EXCLUDED = ['certificates', 'tls-cert-dir', 'namespace', 'service-name', 'webhook-configuration', 'ca-secret'] as const;
+  const EXCLUDED = [
+    'certificates',
+    'tls-cert-dir',
+    'require-client-cert',
+    'namespace',
+    'service-name',
+    'webhook-configuration',
+    'ca-secret',
+  ] as const;
   type Chosen = Exclude<OptionName, (typeof EXCLUDED)[number]>;
   /** A value for each, as the chart takes it and as its flag does. */
   const EXAMPLES: Record<Chosen, readonly [value: unknown, ...flags: string[]]> = {
@@ -281,6 +289,16 @@ describe('a release', () => {
   it('has no right that it does not need', async () => {
     const kinds = (await render({ preflight: 'off', certificates: { source: 'certManager' } })).filter((object) => !isHook(object));
     expect(kinds.filter(({ kind }) => /Role/.test(kind))).toEqual([]);
+  });
+
+  it('mounts the CA of client certificates, and asks for them', async () => {
+    const objects = await render({ requireClientCert: { configMap: 'apiserver-client-ca' } });
+    const { spec } = find(objects, 'Deployment').spec.template;
+    expect(spec.volumes).toEqual([
+      { name: 'clients', configMap: { name: 'apiserver-client-ca', items: [{ key: 'ca.crt', path: 'ca.crt' }] } },
+    ]);
+    expect(spec.containers[0].volumeMounts).toEqual([{ name: 'clients', mountPath: '/clients', readOnly: true }]);
+    expect(readConfig(argsOf(objects), {}).clientAuthorities).toBe('/clients/ca.crt');
   });
 
   it('tells the backstop what the webhook trusts', async () => {

@@ -16,6 +16,7 @@ A Kubernetes container reads $(NAME) as a variable, and $$ as a dollar.
   {{- if not (kindIs "invalid" $value) -}}{{- $arguments = append $arguments (printf "--%s=%v" $flag $value) -}}{{- end -}}
 {{- end -}}
 {{- if ne (int .Values.adminPort) 8081 -}}{{- $arguments = append $arguments (printf "--admin-port=%d" (int .Values.adminPort)) -}}{{- end -}}
+{{- if .Values.requireClientCert.configMap -}}{{- $arguments = append $arguments "--require-client-cert=/clients/ca.crt" -}}{{- end -}}
 {{- range .Values.pinnedEnv -}}{{- $arguments = append $arguments (printf "--pinned-env=%s=%s" .name .value) -}}{{- end -}}
 {{- range .Values.supervisorArg -}}{{- $arguments = append $arguments (printf "--supervisor-arg=%s" .) -}}{{- end -}}
 {{- range .Values.supervisorEnv -}}{{- $arguments = append $arguments (printf "--supervisor-env=%s=%s" .name .value) -}}{{- end -}}
