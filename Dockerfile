@@ -1,17 +1,22 @@
 # syntax=docker/dockerfile:1
-FROM node:24-bookworm-slim AS dependencies
+# Node.js 24.18.0 on Debian 12: docs/release.md says how to renew the digest.
+ARG BASE=docker.io/library/node:24-bookworm-slim@sha256:6f7b03f7c2c8e2e784dcf9295400527b9b1270fd37b7e9a7285cf83b6951452d
+
+FROM ${BASE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY release/node/package.json ./release/node/
 RUN npm ci --omit=dev --ignore-scripts
 
-FROM node:24-bookworm-slim AS build
+FROM ${BASE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc tsconfig.json tsconfig.build.json ./
+COPY release/node/package.json ./release/node/
 RUN npm ci --ignore-scripts
 COPY src ./src
 RUN npm run prepack
 
-FROM node:24-bookworm-slim
+FROM ${BASE}
 # Nothing is installed at run time.
 RUN rm -rf /usr/local/lib/node_modules /usr/local/include /opt/yarn* \
       /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn /usr/local/bin/yarnpkg

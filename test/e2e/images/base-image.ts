@@ -1,14 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { arch } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cached } from '../cluster/cache.ts';
 import { requirePrograms } from '../cluster/debian.ts';
 import { packTree } from './archive.ts';
 
-/** What the Dockerfile names node:24-bookworm-slim. */
-const BASE_IMAGE = 'docker.io/library/node:24-bookworm-slim';
-const NODE_PACKAGE = fileURLToPath(new URL('../../../node_modules/node/', import.meta.url));
+/** What takes the place of the Dockerfile's base. */
+export const BASE_IMAGE = 'docker.io/library/node:24-bookworm-slim';
+const NODE_PACKAGE = fileURLToPath(new URL(`../../../node_modules/node-linux-${arch()}/`, import.meta.url));
 const NPM = '11.21.2';
 
 /**

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cached, cachePath } from '../cluster/cache.ts';
 import { ROOT_ENVIRONMENT, requirePrograms } from '../cluster/debian.ts';
-import { buildBaseImage } from './base-image.ts';
+import { BASE_IMAGE, buildBaseImage } from './base-image.ts';
 
 const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
 const { version } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as { version: string };
@@ -62,7 +62,7 @@ function buildWithBuildah(file: string, base: string): void {
   };
   const npmrc = join(storage, 'npmrc');
   run('pull', '--quiet', `docker-archive:${base}`);
-  run('bud', '--quiet', '--layers', '--pull-never', ...access(npmrc), `--tag=${WEBHOOK_IMAGE}`, PROJECT);
+  run('bud', '--quiet', '--layers', '--pull-never', `--build-arg=BASE=${BASE_IMAGE}`, ...access(npmrc), `--tag=${WEBHOOK_IMAGE}`, PROJECT);
   run('push', '--quiet', WEBHOOK_IMAGE, `docker-archive:${file}:${WEBHOOK_IMAGE}`);
 }
 
