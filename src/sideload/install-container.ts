@@ -1,7 +1,7 @@
 /** The init container that copies the supervisor into its volume: written, recognised, and put right. */
 
 import { isDeepStrictEqual } from 'node:util';
-import { escapePathComponent, type Operation } from 'fast-json-patch';
+import type { Operation } from 'fast-json-patch';
 import { INSTALL_CONTAINER, INSTALLED_BINARY, installCommand, SUPERVISOR_MOUNT_PATH } from './contract.ts';
 import { set } from './operations.ts';
 import { absolutePath } from './paths.ts';
@@ -92,7 +92,7 @@ export function installerOperations({ spec, installers, existing: { volumeName }
       return mount !== target && (there.name === volumeName || !isTokenMount(there));
     });
     return [
-      ...addedMembers(container).map((member): Operation => ({ op: 'remove', path: `${path}/${escapePathComponent(member)}` })),
+      ...addedMembers(container).map((member): Operation => ({ op: 'remove', path: `${path}/${member}` })),
       // From the end, so that the indexes of those that follow hold.
       ...more.reverse().map((mount): Operation => ({ op: 'remove', path: `${path}/volumeMounts/${mount}` })),
       ...(mounts[target]?.readOnly ? [set(`${path}/volumeMounts/${target}`, 'readOnly', false)] : []),

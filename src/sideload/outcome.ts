@@ -16,7 +16,7 @@ export const SKIPS = {
 /** Why a pod was changed. */
 export const INJECTIONS = {
   injected: 'the supervisor was put into the pod',
-  converged: 'a part of the supervisor was there; the rest was added',
+  converged: 'a part of the supervisor was there; the webhook added or corrected the rest',
 } as const;
 
 /** Why a pod is refused, with the HTTP status of the refusal: 422, the pod contradicts the contract; 403, the operator or the cluster does not allow it. */

@@ -23,6 +23,9 @@ const TERMINATION_MESSAGE_PATH = '/dev/termination-log';
 /** Where the API server's ServiceAccount plugin mounts a token into every container. */
 const TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount';
 
+/** What a member of an API object can be named (API conventions, "Naming conventions"); an API server takes others away. */
+const MEMBER = /^[a-z][A-Za-z0-9]*$/;
+
 function isEmpty(value: unknown): boolean {
   return !value || (typeof value === 'object' && Object.keys(value).length === 0);
 }
@@ -36,7 +39,7 @@ function isEmpty(value: unknown): boolean {
 export function addedMembers(container: Container, ...more: readonly string[]): string[] {
   const added: string[] = [];
   for (const [member, value] of Object.entries(container)) {
-    if (isEmpty(value) || FREE_MEMBERS.includes(member) || more.includes(member)) continue;
+    if (isEmpty(value) || !MEMBER.test(member) || FREE_MEMBERS.includes(member) || more.includes(member)) continue;
     if (member !== 'terminationMessagePath' || value !== TERMINATION_MESSAGE_PATH) added.push(member);
   }
   return added;
