@@ -42,7 +42,7 @@ afterAll(() => rmSync(dir, { recursive: true }));
 describe('the package', () => {
   it('holds what runs, its licence and its README, and no sources or tests', () => {
     const folders = new Set(packed.files.map(({ path }) => path.split('/')[0]));
-    expect([...folders].sort()).toEqual(['LICENSE', 'README.md', 'dist', 'package.json']);
+    expect([...folders].sort()).toEqual(['LICENSE', 'README.md', 'dist', 'manifests', 'package.json']);
     expect(packed.files.filter(({ path }) => path.startsWith('dist/') && !path.endsWith('.js'))).toEqual([]);
   });
 
@@ -66,6 +66,15 @@ describe('the package', () => {
     const { status, stdout, stderr } = run('explain', '-f', join(ROOT, 'examples/agent.yaml'));
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout).toContain('→ result');
+  });
+
+  it('prints the backstop, from the manifests that it holds', () => {
+    const { status, stdout, stderr } = run('backstop');
+    expect([status, stderr]).toEqual([0, '']);
+    const kinds = parseAllDocuments(stdout).map((document) => document.toJS().kind);
+    expect(new Set(kinds)).toEqual(new Set(['ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding']));
+    const manifests = packed.files.map(({ path }) => path).filter((path) => path.startsWith('manifests/'));
+    expect(manifests.every((path) => path.startsWith('manifests/components/backstop/'))).toBe(true);
   });
 
   it('says what is wrong with the command line', () => {

@@ -109,6 +109,7 @@ describe('in a cluster whose nodes come and go', () => {
       'openshell_sideload_image_volumes{state="kept"} 1',
       'openshell_sideload_image_volumes{state="dropped"} 0',
       'openshell_sideload_image_volumes{state="unknown"} 0',
+      'openshell_sideload_image_volumes{state="assumed"} 0',
       'openshell_sideload_nodes{mounts_images="yes"} 1',
       'openshell_sideload_nodes{mounts_images="unknown"} 1',
     ]);
