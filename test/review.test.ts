@@ -37,6 +37,7 @@ describe('decoding an AdmissionReview', () => {
     { body: { ...review(sandbox()), kind: 7 }, says: 'body.kind is a number, not a string' },
     { body: { ...review(sandbox()), request: null }, says: 'request.uid is missing' },
     { body: review(sandbox(), { uid: '' }), says: 'request.uid is missing' },
+    { body: review(sandbox(), { uid: 'x'.repeat(129) }), says: 'request.uid has 129 characters, more than the 128 allowed' },
     { body: review(sandbox(), { object: 'x' }), says: 'body.request.object is a string, not an object' },
     { body: review({ metadata: { labels: { a: 1 } } } as never), says: 'metadata.labels["a"] is a number, not a string' },
     { body: withSpec({ containers: {} }), says: 'spec.containers is an object, not a list' },

@@ -31,6 +31,9 @@ export class MalformedReviewError extends Error {
   }
 }
 
+/** An API server sends a UUID, of 36 characters. It is echoed, so a long one would cost its length again. */
+const LONGEST_UID = 128;
+
 const kind = object({ group: string, version: string, kind: string });
 
 const reviewShape = object({
@@ -54,6 +57,12 @@ export function decodeReview(body: unknown): AdmissionRequest {
   }
   const { request } = review;
   if (!request?.uid) throw new MalformedReviewError('not an AdmissionReview: request.uid is missing');
+  if (request.uid.length > LONGEST_UID) {
+    const found = `${request.uid.length} characters`;
+    throw new MalformedReviewError(
+      `not an AdmissionReview: request.uid has ${found}, more than the ${LONGEST_UID} allowed: an API server sends a UUID`,
+    );
+  }
   const createsPod =
     request.operation === 'CREATE' &&
     !request.subResource &&

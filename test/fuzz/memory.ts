@@ -42,6 +42,6 @@ export class MemoryWatch {
 
   toString(): string {
     const [warm, end] = this.#floors();
-    return `memory held: ${mebibytes(warm)} warm, ${mebibytes(end)} at the end; the process had ${mebibytes(this.#peak)} at most`;
+    return `memory held: ${Number.isFinite(warm) ? `${mebibytes(warm)} warm, ` : ''}${mebibytes(end)} at the end; the process had ${mebibytes(this.#peak)} at most`;
   }
 }

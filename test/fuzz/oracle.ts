@@ -114,7 +114,8 @@ function isReview(value: unknown): boolean {
     value.kind === 'AdmissionReview' &&
     isObject(value.request) &&
     typeof value.request.uid === 'string' &&
-    value.request.uid !== ''
+    value.request.uid !== '' &&
+    value.request.uid.length <= 128
   );
 }
 
