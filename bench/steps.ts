@@ -44,13 +44,13 @@ const STEPS: Readonly<Record<string, (body: string) => unknown>> = {
   'count: metrics': (body) => {
     const review = decodeReview(parseBody(body));
     const outcome = decide(review.pod, sideload, UNKNOWN_CLUSTER);
-    metrics.admission(review, outcome, 0.0001);
+    metrics.admission(outcome, review.dryRun, 0.0001);
     return Buffer.byteLength(encodeReview(review.uid, outcome));
   },
   'log: the line': (body) => {
     const review = decodeReview(parseBody(body));
     const outcome = decide(review.pod, sideload, UNKNOWN_CLUSTER);
-    metrics.admission(review, outcome, 0.0001);
+    metrics.admission(outcome, review.dryRun, 0.0001);
     logAdmission(log, review, outcome, 0.1);
     return Buffer.byteLength(encodeReview(review.uid, outcome));
   },

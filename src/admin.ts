@@ -1,12 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Metrics } from './metrics.ts';
-
-/** One line of `/readyz?verbose`. */
-export interface ReadinessCheck {
-  readonly name: string;
-  readonly ready: boolean;
-  readonly detail: string;
-}
+import type { ReadinessCheck } from './observe/readiness.ts';
 
 /**
  * Builds the admin server, plain HTTP for kubelet and Prometheus: /healthz (the process answers), /readyz (it should get

@@ -1,6 +1,4 @@
 import { parseArgs } from 'node:util';
-import type { TrustStoreNames } from './cluster/trust-store.ts';
-import type { ConnectionLimits } from './connections.ts';
 import { contradictions, isPinned } from './contradictions.ts';
 import { BadValueError } from './option-values.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
@@ -9,10 +7,16 @@ import { defaultVariables, pinnedVariables } from './sideload/environment.ts';
 import { trustedImages } from './sideload/image.ts';
 import { policyFrom } from './sideload/policy-source.ts';
 import type { PolicySettings, SideloadSettings } from './sideload/settings.ts';
-import { namesOfService, type ServingNames } from './tls/names.ts';
-import type { TrustPolicy } from './tls/trust.ts';
+import { namesOfService } from './tls/names.ts';
+import type { Certificates } from './tls/source.ts';
 
 const METHOD = 'supervisor-sideload-method';
+
+/** Most connections at a time: of all clients, and of one address. */
+export interface ConnectionLimits {
+  readonly total: number;
+  readonly perPeer: number;
+}
 
 /** Everything the process is told, read once. */
 export interface Config {
@@ -45,12 +49,6 @@ export interface Config {
   /** Where the sideload method comes from: `--supervisor-sideload-method`, its variable, or `default`. */
   readonly methodOrigin: string;
 }
-
-/** Where the serving certificate comes from. */
-export type Certificates =
-  | { readonly source: 'directory'; readonly dir: string }
-  | { readonly source: 'local'; readonly names: ServingNames }
-  | { readonly source: 'self-managed'; readonly names: ServingNames; readonly policy: TrustPolicy; readonly objects: TrustStoreNames };
 
 /** The command line or the environment cannot be used. The message lists every problem, a line each. */
 export class ConfigError extends Error {

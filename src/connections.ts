@@ -3,12 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
-
-/** Most connections at a time: of all clients, and of one address. */
-export interface ConnectionLimits {
-  readonly total: number;
-  readonly perPeer: number;
-}
+import type { ConnectionLimits } from './config.ts';
 
 /**
  * Closes connections beyond the limits before their handshake, which is what takes time and memory.

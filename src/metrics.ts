@@ -1,5 +1,4 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { AdmissionRequest } from './admission/review.ts';
 import type { Outcome } from './sideload/outcome.ts';
 import type { ClusterFacts } from './sideload/settings.ts';
 import type { ImageFit } from './sideload/supervisor-image.ts';
@@ -140,9 +139,9 @@ export function createMetrics(version: string, lostLines: () => number) {
 
   return {
     registry,
-    admission(request: AdmissionRequest, outcome: Outcome, seconds: number): void {
+    admission(outcome: Outcome, dryRun: boolean, seconds: number): void {
       const method = outcome.verdict === 'inject' ? outcome.method : 'none';
-      admissions.count(`${outcome.verdict} ${outcome.reason} ${method} ${request.dryRun}`);
+      admissions.count(`${outcome.verdict} ${outcome.reason} ${method} ${dryRun}`);
       if (outcome.verdict !== 'refuse') for (const { code } of outcome.warnings ?? []) warnings.count(code);
       duration.observe(seconds);
     },

@@ -11,6 +11,7 @@ import { createMetrics, type Metrics } from './metrics.ts';
 import { buildServer, REQUEST_TIMEOUT_MS } from './server.ts';
 import { judgeSupervisorImage } from './sideload/supervisor-image.ts';
 import { followClientAuthorities, readClientAuthorities } from './tls/clients.ts';
+import type { TrustStore, TrustStoreNames } from './tls/shared-trust.ts';
 import { openCertificateSource } from './tls/source.ts';
 
 /** A webhook that serves. */
@@ -33,7 +34,7 @@ export interface Running {
  */
 export async function serve(config: Config, version: string, log: Logger, lostLines: () => number): Promise<Running> {
   const metrics = createMetrics(version, lostLines);
-  const source = await openCertificateSource(config.certificates, log, metrics);
+  const source = await openCertificateSource(config.certificates, (objects) => openTrustStore(objects, log), log, metrics);
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
   const { image } = config.sideload;
@@ -116,6 +117,11 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
 }
 
 /** The Kubernetes client is loaded only here, where there is a cluster to ask. */
+async function openTrustStore(objects: TrustStoreNames, log: Logger): Promise<TrustStore> {
+  const [{ connect }, { clusterTrustStore }] = await Promise.all([import('./cluster/client.ts'), import('./cluster/trust-store.ts')]);
+  return clusterTrustStore(await connect(), objects, log);
+}
+
 async function askCluster(namespace: string, log: Logger, metrics: Metrics): Promise<ClusterView> {
   const { connect } = await import('./cluster/client.ts');
   return followCluster(await connect(), namespace, log, metrics);

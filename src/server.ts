@@ -88,7 +88,7 @@ export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
     const outcome = review.createsPod ? decide(review.pod, settings, deps.facts()) : skip('not-a-pod-creation');
     const response = encodeReview(review.uid, outcome);
     const milliseconds = performance.now() - started;
-    deps.metrics.admission(review, outcome, milliseconds / 1000);
+    deps.metrics.admission(outcome, review.dryRun, milliseconds / 1000);
     logAdmission(deps.log, review, outcome, milliseconds);
     if (deps.draining()) reply.header('connection', 'close');
     reply.header('content-type', 'application/json; charset=utf-8').send(response);

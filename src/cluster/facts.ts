@@ -2,9 +2,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { ReadinessCheck } from '../admin.ts';
 import { Failures } from '../failures.ts';
 import type { Metrics } from '../metrics.ts';
+import type { ReadinessCheck } from '../observe/readiness.ts';
 import { type ClusterFacts, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
 import type { Cluster } from './client.ts';
 import { keepsByVersion, keepsImageVolumes, readServerVersion } from './image-volumes.ts';

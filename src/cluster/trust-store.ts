@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
-import { ConflictError, type StoredBundles, type TrustStore } from '../tls/shared-trust.ts';
+import { ConflictError, type StoredBundles, type TrustStore, type TrustStoreNames } from '../tls/shared-trust.ts';
 import { answer, type Cluster, orUndefined, statusOf } from './client.ts';
 import { watchObject } from './watch.ts';
 
@@ -9,12 +9,6 @@ const DATA_KEY = 'trust.json';
 /** On the Secret: any value asks for a new CA. */
 const ROTATE_ANNOTATION = 'openshell.ai/rotate-ca';
 const FIELD_MANAGER = 'openshell-sideload';
-
-export interface TrustStoreNames {
-  readonly namespace: string;
-  readonly secret: string;
-  readonly webhookConfiguration: string;
-}
 
 /** Keeps the shared trust in a Secret and in the caBundle of a MutatingWebhookConfiguration. */
 export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhookConfiguration }: TrustStoreNames, log: Logger): TrustStore {

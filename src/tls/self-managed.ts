@@ -1,8 +1,8 @@
 /** Serving certificates that this replica signs itself, in memory, with the CA that all replicas share through a Secret. */
 
 import { X509Certificate } from 'node:crypto';
-import type { ReadinessCheck } from '../admin.ts';
 import { Failures } from '../failures.ts';
+import type { ReadinessCheck } from '../observe/readiness.ts';
 import { issueServing } from './issue.ts';
 import type { ServingNames } from './names.ts';
 import type { CertificatePair } from './pair.ts';

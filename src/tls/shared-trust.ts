@@ -12,6 +12,13 @@ export class ConflictError extends Error {
   override readonly name = 'ConflictError';
 }
 
+/** The objects that hold the shared trust. */
+export interface TrustStoreNames {
+  readonly namespace: string;
+  readonly secret: string;
+  readonly webhookConfiguration: string;
+}
+
 /** Where the shared trust lives; src/cluster/trust-store.ts keeps it in a Secret and a webhook configuration. */
 export interface TrustStore {
   /** What the Secret holds; undefined where there is none. */

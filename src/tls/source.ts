@@ -1,15 +1,22 @@
 import type { Logger } from 'pino';
-import type { ReadinessCheck } from '../admin.ts';
-import type { Certificates } from '../config.ts';
 import type { Metrics } from '../metrics.ts';
+import type { ReadinessCheck } from '../observe/readiness.ts';
 import { followCertificateDirectory, readCertificateDirectory } from './directory.ts';
 import type { ServingNames } from './names.ts';
 import type { CertificatePair } from './pair.ts';
+import type { TrustStore, TrustStoreNames } from './shared-trust.ts';
+import type { TrustPolicy } from './trust.ts';
 
 // What signs certificates takes a tenth of a second to load: it is loaded only where something is signed.
 
 /** Where `npm start` keeps the certificates it makes, below the working directory. */
 const LOCAL_CERT_DIR = 'certs';
+
+/** Where the serving certificate comes from. */
+export type Certificates =
+  | { readonly source: 'directory'; readonly dir: string }
+  | { readonly source: 'local'; readonly names: ServingNames }
+  | { readonly source: 'self-managed'; readonly names: ServingNames; readonly policy: TrustPolicy; readonly objects: TrustStoreNames };
 
 /** Called with each certificate that is to be served from now on, and the end of its validity. */
 type OnPair = (pair: CertificatePair, notAfter: Date) => void;
@@ -25,9 +32,15 @@ export interface CertificateSource {
 /**
  * Begins with the configured source.
  *
+ * @param openStore opens the shared trust of self-managed certificates; called for those only
  * @throws Error when a directory holds no certificate that can be served; a cluster that does not answer is no error
  */
-export async function openCertificateSource(certificates: Certificates, log: Logger, metrics: Metrics): Promise<CertificateSource> {
+export async function openCertificateSource(
+  certificates: Certificates,
+  openStore: (objects: TrustStoreNames) => Promise<TrustStore>,
+  log: Logger,
+  metrics: Metrics,
+): Promise<CertificateSource> {
   switch (certificates.source) {
     case 'directory':
       return fromDirectory(certificates.dir, log, metrics);
@@ -40,12 +53,8 @@ export async function openCertificateSource(certificates: Certificates, log: Log
     }
     case 'self-managed': {
       const { names, policy, objects } = certificates;
-      const [{ connect }, { clusterTrustStore }, { manageCertificates }] = await Promise.all([
-        import('../cluster/client.ts'),
-        import('../cluster/trust-store.ts'),
-        import('./self-managed.ts'),
-      ]);
-      const store = clusterTrustStore(await connect(), objects, log);
+      const { manageCertificates } = await import('./self-managed.ts');
+      const store = await openStore(objects);
       return {
         initial: await placeholder(names),
         follow: (onPair) => manageCertificates({ store, policy, names, log, metrics, onPair }),
