@@ -1,5 +1,5 @@
 import jsonPatch from 'fast-json-patch';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 

@@ -1,7 +1,7 @@
 /** Reviews of all kinds, as a busy platform sends them: most are sandboxes to be injected, some are refused or left alone, a few are large. */
 
 import jsonPatch from 'fast-json-patch';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { SANDBOX_LABEL } from '../src/sideload/contract.ts';
 import { decide } from '../src/sideload/decide.ts';
 import type { Pod } from '../src/sideload/pod.ts';

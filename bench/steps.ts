@@ -7,11 +7,11 @@
 
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import { decodeReview, encodeReview } from '../src/admission/review.ts';
-import { parseBody } from '../src/bodies.ts';
-import { readConfig } from '../src/config.ts';
-import { createMetrics } from '../src/metrics.ts';
-import { logAdmission } from '../src/server.ts';
+import { readConfig } from '../src/config/config.ts';
+import { createMetrics } from '../src/observe/metrics.ts';
+import { parseBody } from '../src/server/bodies.ts';
+import { decodeReview, encodeReview } from '../src/server/review.ts';
+import { logAdmission } from '../src/server/webhook.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { dayAndMachine, writeSection } from './document.ts';

@@ -11,10 +11,10 @@ import { stripVTControlCharacters } from 'node:util';
 import jsonPatch from 'fast-json-patch';
 import { pino } from 'pino';
 import { parseAllDocuments, stringify } from 'yaml';
-import type { ReviewResponse } from '../src/admission/review.ts';
 import { paint, unifiedDiff } from '../src/cli/diff.ts';
-import { readConfig } from '../src/config.ts';
-import { serve } from '../src/serve.ts';
+import { readConfig } from '../src/config/config.ts';
+import type { ReviewResponse } from '../src/server/review.ts';
+import { startWebhook } from '../src/server/start.ts';
 import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
 import { namesOfService } from '../src/tls/names.ts';
 
@@ -91,7 +91,7 @@ const tls = mkdtempSync(join(tmpdir(), 'openshell-sideload-demo-'));
 try {
   await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
   const flags = ['--port=0', '--admin-port=0', '--bind-address=127.0.0.1', '--shutdown-delay=0', `--tls-cert-dir=${tls}`];
-  const running = await serve(readConfig(flags, {}), 'demo', pino({ level: 'silent' }), () => 0);
+  const running = await startWebhook(readConfig(flags, {}), 'demo', pino({ level: 'silent' }), () => 0);
   const ca = readFileSync(join(tls, CA_FILE));
   console.log(`The webhook serves at https://localhost:${running.port}/mutate\n`);
   const outcomes: string[] = [];

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { type Command, EXIT, readCommandLine } from './cli/command.ts';
-import { ConfigError } from './config.ts';
+import { ConfigError } from './config/config.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -10,7 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./cli/serve.ts')).serve,
   inject: async () => (await import('./cli/inject.ts')).inject,
   check: async () => (await import('./cli/check.ts')).check,
-  explain: async () => (await import('./cli/explain.ts')).explain,
+  explain: async () => (await import('./cli/explain/explain.ts')).explain,
   policy: async () => (await import('./cli/policy.ts')).policy,
   backstop: async () => (await import('./cli/backstop.ts')).backstop,
 };

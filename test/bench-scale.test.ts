@@ -4,7 +4,7 @@ import { mixedReviews } from '../bench/mixture.ts';
 import { drawPlot } from '../bench/plot.ts';
 import { sizeTables } from '../bench/scale-report.ts';
 import { type Slice, verdict } from '../bench/soak-report.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 

@@ -17,7 +17,7 @@ import { installRights, webhookRights } from '../src/cli/check/rights.ts';
 import { type Group, type Result, runChecks } from '../src/cli/check/run.ts';
 import { requirementsOf, without, written } from '../src/cli/check/selectors.ts';
 import { judgeBundle, judgeValidity, OTHERS, SELF_MANAGED, span } from '../src/cli/check/validity.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { issueServing, makeAuthority } from '../src/tls/issue.ts';
 import { namesOfService } from '../src/tls/names.ts';
 import type { CertificatePair } from '../src/tls/pair.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { helpText } from '../src/cli/help.ts';
-import { ConfigError, readConfig } from '../src/config.ts';
-import { OPTIONS } from '../src/options.ts';
+import { ConfigError, readConfig } from '../src/config/config.ts';
+import { OPTIONS } from '../src/config/options.ts';
 
 function problemsOf(args: readonly string[], env: Record<string, string> = {}): readonly string[] {
   try {

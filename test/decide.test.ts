@@ -1,6 +1,6 @@
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, it } from 'vitest';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { type Inject, type Outcome, REFUSALS } from '../src/sideload/outcome.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';

@@ -64,7 +64,7 @@ describe('the README', () => {
   });
 
   it('names every metric of ours', () => {
-    const names = [...read('src/metrics.ts').matchAll(/name: '(openshell_sideload_\w+)'/g)].map(([, name]) => name);
+    const names = [...read('src/observe/metrics.ts').matchAll(/name: '(openshell_sideload_\w+)'/g)].map(([, name]) => name);
     expect(names.length).toBeGreaterThan(0);
     for (const name of names) expect(readme).toContain(`\`${name}\``);
   });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { explainPod, type Surroundings } from '../src/cli/explanation.ts';
+import { explainPod, type Surroundings } from '../src/cli/explain/steps.ts';
 import { matchesSelector } from '../src/cli/label-selector.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import type { Pod } from '../src/sideload/pod.ts';
 import { type ClusterFacts, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { parse } from 'yaml';
-import { type Config, readConfig } from '../src/config.ts';
+import { type Config, readConfig } from '../src/config/config.ts';
 import type { Pod } from '../src/sideload/pod.ts';
 
 const GOLDEN_DIR = new URL('./goldens/', import.meta.url);

@@ -12,7 +12,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { injectManifest } from '../src/cli/inject.ts';
 import { parseManifests, readExactly } from '../src/cli/manifests.ts';
 import { findPods } from '../src/cli/pod-templates.ts';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import type { Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';

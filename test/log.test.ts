@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 /** A process that logs some lines, says on its standard error how many found no room, and ends in some way. */
 function logging(lines: number, end: string) {
   const script = `
-    import { openLog } from ${JSON.stringify(new URL('../src/log.ts', import.meta.url).href)};
+    import { openLog } from ${JSON.stringify(new URL('../src/observe/log.ts', import.meta.url).href)};
     const { logger, lostLines } = openLog('info');
     for (let line = 1; line <= ${lines}; line++) logger.info({ line }, 'a line');
     process.stderr.write(lostLines() + '\\n');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, it } from 'vitest';
-import { readConfig } from '../src/config.ts';
+import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { PINNED_VARIABLES } from '../src/sideload/environment.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';

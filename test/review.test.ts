@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { decodeReview, encodeReview, MalformedReviewError } from '../src/admission/review.ts';
+import { decodeReview, encodeReview, MalformedReviewError } from '../src/server/review.ts';
 import { REFUSALS, type RefuseReason, refuse, skip } from '../src/sideload/outcome.ts';
 import { sandbox } from './pods.ts';
 import { review } from './reviews.ts';

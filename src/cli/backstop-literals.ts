@@ -1,4 +1,4 @@
-import type { Config } from '../config.ts';
+import type { Config } from '../config/config.ts';
 
 /** Names of variables of the backstop's policy that hold the operator's choices. */
 export type LiteralName =

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments, type YAMLMap, type YAMLSeq } from 'yaml';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config/config.ts';
 import { backstopLiterals, type LiteralName } from './backstop-literals.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 

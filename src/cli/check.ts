@@ -1,7 +1,7 @@
 /** `openshell-sideload check`: whether a cluster can take the webhook, or whether the one that it has guards sandboxes. */
 
 import { type Access, type Cluster, connect } from '../cluster/client.ts';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config/config.ts';
 import { CERTIFICATES } from './check/certificates.ts';
 import { CLUSTER } from './check/cluster.ts';
 import { type Context, contextOf } from './check/context.ts';

@@ -1,13 +1,17 @@
-/** What the commands have in common: their own options beside the settings, and how the command line is read. */
+/**
+ * The commands, one file each, as a person at a terminal sees them. This folder may import all others.
+ *
+ * This file: what the commands have in common, their own options beside the settings, and how the command line is read.
+ */
 
 import { parseArgs } from 'node:util';
-import { type Config, ConfigError, readConfig } from '../config.ts';
-import { OPTIONS } from '../options.ts';
+import { type Config, ConfigError, readConfig } from '../config/config.ts';
+import { OPTIONS } from '../config/options.ts';
 
 /** Exit codes of every command: 0 done, 1 failed or refused, 2 the command line, the environment or a file cannot be used. */
 export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
 
-/** An option of one command. The settings of src/options.ts are understood by every command. */
+/** An option of one command. The settings of src/config/options.ts are understood by every command. */
 export interface CommandOption {
   readonly short?: string;
   /** What stands for the value in `--help`; an option without one is a switch. */

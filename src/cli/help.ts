@@ -1,4 +1,4 @@
-import { OPTIONS, type Option } from '../options.ts';
+import { OPTIONS, type Option } from '../config/options.ts';
 import type { Command, CommandOption } from './command.ts';
 
 const WIDTH = 100;

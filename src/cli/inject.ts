@@ -1,7 +1,7 @@
 /** `openshell-sideload inject`: what the webhook would do to manifests, without a cluster. */
 
 import type { Operation } from 'fast-json-patch';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config/config.ts';
 import { decide } from '../sideload/decide.ts';
 import { type Outcome, REFUSALS, SKIPS, type Warning } from '../sideload/outcome.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';

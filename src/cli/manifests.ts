@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import jsonPatch, { type Operation, unescapePathComponent } from 'fast-json-patch';
 import { type Document, isCollection, isMap, isSeq, visit, type YAMLMap, type YAMLSeq } from 'yaml';
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config/config.ts';
 import { parseYaml, writeOut } from './kubectl-yaml.ts';
 
 const EXTENSIONS = /\.(ya?ml|json)$/;

@@ -1,6 +1,6 @@
 /** `openshell-sideload policy`: checks the policy of a sandbox, and makes the ConfigMap that holds it. No cluster is asked. */
 
-import { ConfigError } from '../config.ts';
+import { ConfigError } from '../config/config.ts';
 import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../sideload/contract.ts';
 import { isConfigMapName } from '../sideload/policy.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';

@@ -1,8 +1,8 @@
 /** `openshell-sideload serve`: the webhook as a process, with its log and its signals. */
 
 import closeWithGrace from 'close-with-grace';
-import { openLog } from '../log.ts';
-import { type Running, serve as start } from '../serve.ts';
+import { openLog } from '../observe/log.ts';
+import { type Running, startWebhook } from '../server/start.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 
 /** In-flight requests end within their own timeout; after this the process ends regardless. */
@@ -18,7 +18,7 @@ async function run({ config }: CommandLine, version: string): Promise<number> {
     await running?.drain();
   });
   try {
-    running = await start(config, version, log, lostLines);
+    running = await startWebhook(config, version, log, lostLines);
   } catch (error) {
     log.fatal({ err: error }, 'cannot start');
     // One of the two ports may be listening already.

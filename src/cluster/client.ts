@@ -1,4 +1,8 @@
-/** The Kubernetes client, loaded only where a cluster is used: importing it costs half a second and tens of megabytes. */
+/**
+ * All requests to the API server. May import tls/, observe/ and sideload/, and knows no options.
+ *
+ * This file loads the Kubernetes client, only where a cluster is used: importing it costs half a second and tens of megabytes.
+ */
 
 import type { KubeConfig } from '@kubernetes/client-node';
 

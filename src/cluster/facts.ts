@@ -2,8 +2,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Failures } from '../failures.ts';
-import type { Metrics } from '../metrics.ts';
+import { Failures } from '../observe/failures.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import type { ReadinessCheck } from '../observe/readiness.ts';
 import { type ClusterFacts, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
 import type { Cluster } from './client.ts';

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Node } from '@kubernetes/client-node';
-import { Failures } from '../failures.ts';
+import { Failures } from '../observe/failures.ts';
 import type { NodeCount } from '../sideload/settings.ts';
 import { answer, type Cluster, statusOf } from './client.ts';
 import { isSchedulableLinux, mountsImageVolumes } from './node-support.ts';

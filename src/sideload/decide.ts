@@ -1,4 +1,4 @@
-/** pod + settings + cluster facts -> outcome. No I/O, no clock, and the pod is not changed. */
+/** The core: pod + settings + cluster facts -> outcome. No I/O, no clock, and the pod is not changed. This folder imports no other. */
 
 import type { Method } from './contract.ts';
 import { type Existing, findExisting, findInstallers, isHalfThere, refuseTakenInstallName } from './existing.ts';

@@ -5,7 +5,7 @@ import type { TrustedImages } from './image.ts';
 import type { Variable } from './pod.ts';
 import type { Policy, PolicyRules } from './policy-source.ts';
 
-/** The operator's choices; src/config.ts reads them from flags and environment. */
+/** The operator's choices; src/config/config.ts reads them from flags and environment. */
 export interface SideloadSettings {
   /** Reference of the supervisor image, as a kubelet pulls it. */
   readonly image: string;

@@ -1,7 +1,7 @@
 /** Serving certificates that this replica signs itself, in memory, with the CA that all replicas share through a Secret. */
 
 import { X509Certificate } from 'node:crypto';
-import { Failures } from '../failures.ts';
+import { Failures } from '../observe/failures.ts';
 import type { ReadinessCheck } from '../observe/readiness.ts';
 import { issueServing } from './issue.ts';
 import type { ServingNames } from './names.ts';

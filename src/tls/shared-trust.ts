@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Metrics } from '../metrics.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import { makeAuthority } from './issue.ts';
 import type { CertificatePair } from './pair.ts';
 import { formatTrust, NewerTrustError, nextStep, parseTrust, type Step, type Trust, type TrustPolicy } from './trust.ts';

@@ -1,5 +1,10 @@
+/**
+ * Serving certificates, from a directory, made locally, or signed by a CA that all replicas share. May import observe/ only:
+ * whoever starts it hands it the store of the shared trust.
+ */
+
 import type { Logger } from 'pino';
-import type { Metrics } from '../metrics.ts';
+import type { Metrics } from '../observe/metrics.ts';
 import type { ReadinessCheck } from '../observe/readiness.ts';
 import { followCertificateDirectory, readCertificateDirectory } from './directory.ts';
 import type { ServingNames } from './names.ts';

@@ -14,7 +14,7 @@ import jsonPatch, { escapePathComponent, type Operation } from 'fast-json-patch'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
 import { backstopLiterals } from '../../src/cli/backstop-literals.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import { PINNED_VARIABLES } from '../../src/sideload/environment.ts';
 import { trustedImages } from '../../src/sideload/image.ts';

@@ -7,7 +7,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import type { Method } from '../../src/sideload/contract.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import type { Pod } from '../../src/sideload/pod.ts';

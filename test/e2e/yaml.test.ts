@@ -10,7 +10,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { injectManifest } from '../../src/cli/inject.ts';
 import { parseManifests, readExactly } from '../../src/cli/manifests.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { oddWord, sharingDocument } from '../yaml.ts';
 import { findBinaries } from './cluster/binaries.ts';
 

@@ -1,8 +1,8 @@
 /** For how long one review holds up all others: the webhook has one thread. */
 
-import { decodeReview, encodeReview } from '../../src/admission/review.ts';
-import { parseBody } from '../../src/bodies.ts';
-import { readConfig } from '../../src/config.ts';
+import { readConfig } from '../../src/config/config.ts';
+import { parseBody } from '../../src/server/bodies.ts';
+import { decodeReview, encodeReview } from '../../src/server/review.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { ANY_METHOD } from '../refusals.ts';

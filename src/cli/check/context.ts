@@ -2,10 +2,10 @@
 
 import type { V1Deployment, V1MutatingWebhookConfiguration, V1Namespace, V1Pod } from '@kubernetes/client-node';
 import { answer, type Cluster } from '../../cluster/client.ts';
-import { type Deployed, readDeployed } from '../../cluster/deployed.ts';
-import type { Config } from '../../config.ts';
+import type { Config } from '../../config/config.ts';
 import { NAMESPACE_LABEL } from '../../sideload/contract.ts';
 import type { SideloadSettings } from '../../sideload/settings.ts';
+import { type Deployed, readDeployed } from '../deployed.ts';
 import { entriesOf } from './entries.ts';
 import { APPLY_AGAIN, Obstacle } from './finding.ts';
 

@@ -1,7 +1,7 @@
 /** Whether the webhook is there, ready, and called. */
 
 import { answer } from '../../cluster/client.ts';
-import { readDeployed } from '../../cluster/deployed.ts';
+import { readDeployed } from '../deployed.ts';
 import { checkBackstop } from './backstop.ts';
 import type { Context } from './context.ts';
 import { entriesOf, judgeEntries } from './entries.ts';

@@ -1,7 +1,7 @@
 /** Rights: those of the webhook's service account, and of whoever is about to install it. */
 
 import { describeRight, lackedRights, type Right } from '../../cluster/rights.ts';
-import { type Config, readConfig } from '../../config.ts';
+import { type Config, readConfig } from '../../config/config.ts';
 import type { Context } from './context.ts';
 import { APPLY_AGAIN, type Finding, failed, ok, warning } from './finding.ts';
 

@@ -1,7 +1,7 @@
 /** Runs checks one after the other. */
 
 import { statusOf } from '../../cluster/client.ts';
-import { ConfigError } from '../../config.ts';
+import { ConfigError } from '../../config/config.ts';
 import { type Finding, failed, Obstacle, skipped } from './finding.ts';
 
 export interface Check<Context> {

@@ -1,7 +1,7 @@
 /** Where the texts of a policy are: files, and ConfigMaps of manifests. Pure: it is given what the files hold. */
 
 import { isScalar, LineCounter, parseAllDocuments, Scalar } from 'yaml';
-import { ConfigError } from '../../config.ts';
+import { ConfigError } from '../../config/config.ts';
 import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../../sideload/contract.ts';
 import { isMap } from './findings.ts';
 

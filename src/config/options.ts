@@ -1,5 +1,6 @@
 /** One table of all settings: the command line, the environment, `--help` and the README's configuration section follow from it. */
 
+import { LAYOUTS, METHODS } from '../sideload/contract.ts';
 import {
   appArmorProfile,
   capabilities,
@@ -20,8 +21,7 @@ import {
   supervisorEnv,
   supervisorImage,
   workdir,
-} from './option-values.ts';
-import { LAYOUTS, METHODS } from './sideload/contract.ts';
+} from './values.ts';
 
 export interface Option<T> {
   /** Environment variable; a flag wins over it. */

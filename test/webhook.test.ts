@@ -10,8 +10,8 @@ import { type ConnectionOptions, connect, type PeerCertificate, type TLSSocket }
 import jsonPatch from 'fast-json-patch';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { readConfig } from '../src/config.ts';
-import { type Running, serve } from '../src/serve.ts';
+import { readConfig } from '../src/config/config.ts';
+import { type Running, startWebhook } from '../src/server/start.ts';
 import { ensureLocalCertificates } from '../src/tls/local.ts';
 import { namesOfService } from '../src/tls/names.ts';
 import { agent, sandbox } from './pods.ts';
@@ -28,7 +28,7 @@ const log = pino(
 const ca = (): string => readFileSync(join(tlsDir, 'ca.crt'), 'utf8');
 
 const start = (...flags: string[]): Promise<Running> =>
-  serve(
+  startWebhook(
     readConfig(flags, {
       OPENSHELL_LISTEN_PORT: '0',
       OPENSHELL_ADMIN_LISTEN_PORT: '0',

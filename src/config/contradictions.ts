@@ -1,7 +1,7 @@
 /** Options that are each allowed and do not go together. */
 
+import { ENV } from '../sideload/contract.ts';
 import type { OptionValues } from './options.ts';
-import { ENV } from './sideload/contract.ts';
 
 /** Images that are named by their content: what they hold cannot be changed. */
 export function isPinned(reference: string): boolean {

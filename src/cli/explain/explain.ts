@@ -1,14 +1,14 @@
 /** `openshell-sideload explain`: would this pod be injected, and why. */
 
-import { ConfigError } from '../config.ts';
-import { type Pod, podShape } from '../sideload/pod.ts';
-import { UNKNOWN_CLUSTER } from '../sideload/settings.ts';
-import { misfit } from '../sideload/shape.ts';
-import { type Command, type CommandLine, EXIT } from './command.ts';
-import { paint } from './diff.ts';
-import { explainPod, type Mark, type Step } from './explanation.ts';
-import { readManifests } from './manifests.ts';
-import { findPods } from './pod-templates.ts';
+import { ConfigError } from '../../config/config.ts';
+import { type Pod, podShape } from '../../sideload/pod.ts';
+import { UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
+import { misfit } from '../../sideload/shape.ts';
+import { type Command, type CommandLine, EXIT } from '../command.ts';
+import { paint } from '../diff.ts';
+import { readManifests } from '../manifests.ts';
+import { findPods } from '../pod-templates.ts';
+import { explainPod, type Mark, type Step } from './steps.ts';
 
 const MARKS: Readonly<Record<Mark, string>> = {
   yes: paint('green', '✓'),
@@ -54,7 +54,7 @@ async function run(line: CommandLine): Promise<number> {
     process.stdout.write(explainManifests(line));
     return EXIT.done;
   }
-  const { readSurroundings } = await import('../cluster/surroundings.ts');
+  const { readSurroundings } = await import('./surroundings.ts');
   const { pod, surroundings, config, facts } = await readSurroundings(name, flags.get('pod-namespace')?.[0], line.config, {
     kubeconfig: flags.get('kubeconfig')?.[0],
     context: flags.get('context')?.[0],

@@ -1,14 +1,16 @@
+/** The settings: the table of options, and reading it once, at start. May import tls/, observe/ and sideload/, and knows no cluster. */
+
 import { parseArgs } from 'node:util';
+import { PROXY_AUTH_FILE, PROXY_AUTH_MOUNT_PATH } from '../sideload/contract.ts';
+import { defaultVariables, pinnedVariables } from '../sideload/environment.ts';
+import { trustedImages } from '../sideload/image.ts';
+import { policyFrom } from '../sideload/policy-source.ts';
+import type { PolicySettings, SideloadSettings } from '../sideload/settings.ts';
+import { namesOfService } from '../tls/names.ts';
+import type { Certificates } from '../tls/source.ts';
 import { contradictions, isPinned } from './contradictions.ts';
-import { BadValueError } from './option-values.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
-import { PROXY_AUTH_FILE, PROXY_AUTH_MOUNT_PATH } from './sideload/contract.ts';
-import { defaultVariables, pinnedVariables } from './sideload/environment.ts';
-import { trustedImages } from './sideload/image.ts';
-import { policyFrom } from './sideload/policy-source.ts';
-import type { PolicySettings, SideloadSettings } from './sideload/settings.ts';
-import { namesOfService } from './tls/names.ts';
-import type { Certificates } from './tls/source.ts';
+import { BadValueError } from './values.ts';
 
 const METHOD = 'supervisor-sideload-method';
 

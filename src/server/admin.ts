@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify';
-import type { Metrics } from './metrics.ts';
-import type { ReadinessCheck } from './observe/readiness.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { ReadinessCheck } from '../observe/readiness.ts';
 
 /**
  * Builds the admin server, plain HTTP for kubelet and Prometheus: /healthz (the process answers), /readyz (it should get

@@ -1,16 +1,16 @@
 /** What a cluster has around a pod that is there: everything that decides what becomes of one like it. */
 
-import type { Surroundings } from '../cli/explanation.ts';
-import type { Config } from '../config.ts';
-import { type Pod, podShape } from '../sideload/pod.ts';
-import { policyFilesOf } from '../sideload/policy.ts';
-import { type ClusterFacts, settingsIn } from '../sideload/settings.ts';
-import { misfit } from '../sideload/shape.ts';
-import { type Access, answer, connect, orUndefined } from './client.ts';
-import { readConfigMapKeys } from './config-maps.ts';
-import { readDeployed } from './deployed.ts';
-import { keepsByVersion, keepsImageVolumes, readServerVersion } from './image-volumes.ts';
-import { countNodes } from './nodes.ts';
+import { type Access, answer, connect, orUndefined } from '../../cluster/client.ts';
+import { readConfigMapKeys } from '../../cluster/config-maps.ts';
+import { keepsByVersion, keepsImageVolumes, readServerVersion } from '../../cluster/image-volumes.ts';
+import { countNodes } from '../../cluster/nodes.ts';
+import type { Config } from '../../config/config.ts';
+import { type Pod, podShape } from '../../sideload/pod.ts';
+import { policyFilesOf } from '../../sideload/policy.ts';
+import { type ClusterFacts, settingsIn } from '../../sideload/settings.ts';
+import { misfit } from '../../sideload/shape.ts';
+import { readDeployed } from '../deployed.ts';
+import type { Surroundings } from './steps.ts';
 
 /**
  * Reads a pod, its namespace, the webhook configuration, the settings of the Deployment and what the cluster can do.

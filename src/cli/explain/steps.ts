@@ -1,18 +1,18 @@
 /** The steps by which it is decided what becomes of a pod, each with what was found. Pure, as the core is. */
 
 import type { V1LabelSelector } from '@kubernetes/client-node';
-import type { Config } from '../config.ts';
-import { ENV, MANAGED_BY_LABEL, METHOD_ANNOTATION, NAMESPACE_LABEL, POLICY_ANNOTATION, SANDBOX_LABEL } from '../sideload/contract.ts';
-import { decide } from '../sideload/decide.ts';
-import { findExisting, findInstallers, isHalfThere } from '../sideload/existing.ts';
-import { annotatedMethod, methodFor } from '../sideload/method.ts';
-import { INJECTIONS, type Inject, type Outcome, REFUSALS, SKIPS, type Skip } from '../sideload/outcome.ts';
-import type { Container, Pod } from '../sideload/pod.ts';
-import { choosePolicy } from '../sideload/policy.ts';
-import { CHOICES, chooseContainer } from '../sideload/selection.ts';
-import { type ClusterFacts, type SideloadSettings, settingsIn } from '../sideload/settings.ts';
-import { isProcessOnly } from '../sideload/topology.ts';
-import { matchesSelector } from './label-selector.ts';
+import type { Config } from '../../config/config.ts';
+import { ENV, MANAGED_BY_LABEL, METHOD_ANNOTATION, NAMESPACE_LABEL, POLICY_ANNOTATION, SANDBOX_LABEL } from '../../sideload/contract.ts';
+import { decide } from '../../sideload/decide.ts';
+import { findExisting, findInstallers, isHalfThere } from '../../sideload/existing.ts';
+import { annotatedMethod, methodFor } from '../../sideload/method.ts';
+import { INJECTIONS, type Inject, type Outcome, REFUSALS, SKIPS, type Skip } from '../../sideload/outcome.ts';
+import type { Container, Pod } from '../../sideload/pod.ts';
+import { choosePolicy } from '../../sideload/policy.ts';
+import { CHOICES, chooseContainer } from '../../sideload/selection.ts';
+import { type ClusterFacts, type SideloadSettings, settingsIn } from '../../sideload/settings.ts';
+import { isProcessOnly } from '../../sideload/topology.ts';
+import { matchesSelector } from '../label-selector.ts';
 
 /** How a line begins: whether the step leads towards a supervisor, is not known, or is only worth knowing; or the result. */
 export type Mark = 'yes' | 'no' | 'unknown' | 'note' | 'result';

@@ -1,8 +1,8 @@
 /** How the webhook of a cluster is configured: as its Deployment says. */
 
 import type { V1Container, V1Deployment } from '@kubernetes/client-node';
-import { type Config, readConfig } from '../config.ts';
-import { answer, type Cluster } from './client.ts';
+import { answer, type Cluster } from '../cluster/client.ts';
+import { type Config, readConfig } from '../config/config.ts';
 
 const CONTAINER = 'webhook';
 const LABEL_SELECTOR = 'app.kubernetes.io/name=openshell-sideload';

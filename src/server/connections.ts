@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Server } from 'node:https';
 import type { Socket } from 'node:net';
-import type { ConnectionLimits } from './config.ts';
+import type { ConnectionLimits } from '../config/config.ts';
 
 /**
  * Closes connections beyond the limits before their handshake, which is what takes time and memory.

@@ -2,12 +2,12 @@ import type { Server } from 'node:https';
 import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import { type AdmissionRequest, decodeReview, encodeReview, MalformedReviewError } from './admission/review.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { decide } from '../sideload/decide.ts';
+import { type Outcome, printable, skip } from '../sideload/outcome.ts';
+import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
 import { BODY_LIMIT_BYTES, BodyError, limitLargeBodies, parseBody } from './bodies.ts';
-import type { Metrics } from './metrics.ts';
-import { decide } from './sideload/decide.ts';
-import { type Outcome, printable, skip } from './sideload/outcome.ts';
-import { type ClusterFacts, enforcing, type SideloadSettings } from './sideload/settings.ts';
+import { type AdmissionRequest, decodeReview, encodeReview, MalformedReviewError } from './review.ts';
 
 /** The API server closes idle connections after 90 s (client-go's transport); whoever closes first must not be us. */
 const KEEP_ALIVE_MS = 100_000;
@@ -16,7 +16,7 @@ export const REQUEST_TIMEOUT_MS = 15_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CHECK_CONNECTIONS_MS = 5_000;
 
-export interface ServerDeps {
+export interface WebhookDeps {
   readonly settings: SideloadSettings;
   readonly facts: () => ClusterFacts;
   readonly tls: SecureContextOptions;
@@ -45,7 +45,7 @@ export interface ServerDeps {
  * | no client certificate of an API server, where required | 403 with a Status                                            |
  * | another path                                           | 404 with a Status                                            |
  */
-export function buildServer(deps: ServerDeps): FastifyInstance<Server> {
+export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   const answerError = (reply: FastifyReply, code: number, message: string): void => {
     deps.metrics.httpError(code);
     reply.code(code).send(status(code, message));

@@ -1,18 +1,24 @@
+/**
+ * The webhook as a server: it takes AdmissionReviews, decides and responds. May import everything but cli/.
+ *
+ * This file starts and drains the two HTTP servers, and gives them certificates and what is known of the cluster.
+ */
+
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import { type ClusterView, followCluster, NO_CLUSTER } from '../cluster/facts.ts';
+import type { Config } from '../config/config.ts';
+import { createMetrics, type Metrics } from '../observe/metrics.ts';
+import { judgeSupervisorImage } from '../sideload/supervisor-image.ts';
+import { followClientAuthorities, readClientAuthorities } from '../tls/clients.ts';
+import type { TrustStore, TrustStoreNames } from '../tls/shared-trust.ts';
+import { openCertificateSource } from '../tls/source.ts';
 import { buildAdmin } from './admin.ts';
-import { type ClusterView, followCluster, NO_CLUSTER } from './cluster/facts.ts';
-import type { Config } from './config.ts';
 import { limitConnections, watchUnused } from './connections.ts';
-import { createMetrics, type Metrics } from './metrics.ts';
-import { buildServer, REQUEST_TIMEOUT_MS } from './server.ts';
-import { judgeSupervisorImage } from './sideload/supervisor-image.ts';
-import { followClientAuthorities, readClientAuthorities } from './tls/clients.ts';
-import type { TrustStore, TrustStoreNames } from './tls/shared-trust.ts';
-import { openCertificateSource } from './tls/source.ts';
+import { buildWebhook, REQUEST_TIMEOUT_MS } from './webhook.ts';
 
 /** A webhook that serves. */
 export interface Running {
@@ -32,7 +38,7 @@ export interface Running {
  * @param lostLines how many lines the log had no room for
  * @throws Error when there is no certificate to serve or a port is taken
  */
-export async function serve(config: Config, version: string, log: Logger, lostLines: () => number): Promise<Running> {
+export async function startWebhook(config: Config, version: string, log: Logger, lostLines: () => number): Promise<Running> {
   const metrics = createMetrics(version, lostLines);
   const source = await openCertificateSource(config.certificates, (objects) => openTrustStore(objects, log), log, metrics);
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
@@ -52,7 +58,7 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
     // As in Go, every certificate of the file is an anchor, not only roots.
     ...(clientAuthorities === undefined ? {} : { ca: clientAuthorities, allowPartialTrustChain: true }),
   });
-  const app = buildServer({
+  const app = buildWebhook({
     ...{ settings: config.sideload, facts: cluster.facts, log, metrics },
     tls: context(),
     requiresClients: clientAuthorities !== undefined,
@@ -118,12 +124,12 @@ export async function serve(config: Config, version: string, log: Logger, lostLi
 
 /** The Kubernetes client is loaded only here, where there is a cluster to ask. */
 async function openTrustStore(objects: TrustStoreNames, log: Logger): Promise<TrustStore> {
-  const [{ connect }, { clusterTrustStore }] = await Promise.all([import('./cluster/client.ts'), import('./cluster/trust-store.ts')]);
+  const [{ connect }, { clusterTrustStore }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/trust-store.ts')]);
   return clusterTrustStore(await connect(), objects, log);
 }
 
 async function askCluster(namespace: string, log: Logger, metrics: Metrics): Promise<ClusterView> {
-  const { connect } = await import('./cluster/client.ts');
+  const { connect } = await import('../cluster/client.ts');
   return followCluster(await connect(), namespace, log, metrics);
 }
 

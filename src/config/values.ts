@@ -1,15 +1,15 @@
 /** Reading one option's value: each function returns it, or throws BadValueError with what is allowed. */
 
 import { isIP } from 'node:net';
-import { ENV, METHODS, type Method } from './sideload/contract.ts';
-import { PINNED_BY_DEFAULT, RESERVED_VARIABLES } from './sideload/environment.ts';
-import { absolutePath } from './sideload/paths.ts';
-import type { Reference, Variable } from './sideload/pod.ts';
-import { isConfigMapName } from './sideload/policy.ts';
-import type { PolicyRules, PolicySource } from './sideload/policy-source.ts';
-import { isLoaderVariable } from './sideload/root-programs.ts';
-import { judgeSupervisorImage } from './sideload/supervisor-image.ts';
-import { isWorkdir } from './sideload/workdir.ts';
+import { ENV, METHODS, type Method } from '../sideload/contract.ts';
+import { PINNED_BY_DEFAULT, RESERVED_VARIABLES } from '../sideload/environment.ts';
+import { absolutePath } from '../sideload/paths.ts';
+import type { Reference, Variable } from '../sideload/pod.ts';
+import { isConfigMapName } from '../sideload/policy.ts';
+import type { PolicyRules, PolicySource } from '../sideload/policy-source.ts';
+import { isLoaderVariable } from '../sideload/root-programs.ts';
+import { judgeSupervisorImage } from '../sideload/supervisor-image.ts';
+import { isWorkdir } from '../sideload/workdir.ts';
 
 /** The value cannot be taken. The message says what is allowed. */
 export class BadValueError extends Error {

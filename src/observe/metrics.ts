@@ -1,7 +1,9 @@
+/** What the process tells about itself: log, metrics, readiness, failures in a row. May import sideload/ only. */
+
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Outcome } from './sideload/outcome.ts';
-import type { ClusterFacts } from './sideload/settings.ts';
-import type { ImageFit } from './sideload/supervisor-image.ts';
+import type { Outcome } from '../sideload/outcome.ts';
+import type { ClusterFacts } from '../sideload/settings.ts';
+import type { ImageFit } from '../sideload/supervisor-image.ts';
 
 const IMAGE_VOLUME_STATES: readonly ClusterFacts['imageVolumes'][] = ['kept', 'dropped', 'unknown', 'assumed'];
 
