@@ -3,6 +3,7 @@ import { explainPod, type Surroundings } from '../src/cli/explain/steps.ts';
 import { matchesSelector } from '../src/cli/label-selector.ts';
 import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
+import { REFUSALS } from '../src/sideload/outcome.ts';
 import type { Pod } from '../src/sideload/pod.ts';
 import { type ClusterFacts, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { readCorpus } from './corpus.ts';
@@ -44,9 +45,9 @@ describe('a pod is explained step by step', () => {
       'yes label: openshell.ai/sandbox: "true"',
       'yes container: agent: its name',
       "yes method: image-volume: the operator's (default)",
+      'yes cluster: API server v1.36.3 keeps image volumes, 3 of 3 schedulable Linux nodes are known to mount them',
       'yes supervisor: not there yet',
       'yes policy: files that OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA name',
-      'yes cluster: API server v1.36.3 keeps image volumes, 3 of 3 schedulable Linux nodes are known to mount them',
       'result result: injected: the supervisor was put into the pod',
     ]);
   });
@@ -76,7 +77,7 @@ describe('a pod is explained step by step', () => {
       why: 'a method that is not allowed',
       flags: ['--allowed-sideload-methods=image-volume'],
       pod: sandbox({ annotations: method('init-container') }),
-      says: 'no method: init-container: annotation openshell.ai/sideload-method',
+      says: 'no method: init-container: annotation openshell.ai/sideload-method: the operator does not allow the method',
     },
   ])('with the method from $why', ({ pod = sandbox(), flags = [], says }) => {
     expect(explained(pod, { flags })).toContain(says);
@@ -138,7 +139,9 @@ describe('a pod is explained step by step', () => {
   });
 
   it('that the API server would strip', () => {
-    expect(explained(sandbox(), { facts: DROPPING })).toContain('no cluster: API server v1.34.4 drops image volumes');
+    expect(explained(sandbox(), { facts: DROPPING })).toContain(
+      'no cluster: API server v1.34.4 drops image volumes: the API server would drop the image volume',
+    );
   });
 
   it.each([
@@ -156,13 +159,13 @@ describe('a pod is explained step by step', () => {
     {
       why: 'nowhere',
       pod: sandbox({ spec: { containers: [agent({ env: null })] } }),
-      says: 'no policy: none',
+      says: 'no policy: none that can be seen at admission: the pod has no policy, and the supervisor would exit',
     },
     {
       why: 'the image, perhaps',
       pod: sandbox({ spec: { containers: [agent({ env: null })] } }),
       flags: ['--missing-policy=warn'],
-      says: 'unknown policy: the image may bring it, which cannot be seen at admission',
+      says: 'unknown policy: none that can be seen at admission',
     },
     {
       why: 'the operator, whose policy the namespace enforces',
@@ -191,17 +194,23 @@ describe('a pod is explained step by step', () => {
     );
   });
 
-  it('whatever it is: the result is that of the webhook, and a refusal has a step that leads to it', () => {
-    const pods = [
-      ...REFUSED_PODS.map(({ pod, flags = [], facts = UNKNOWN_CLUSTER }) => ({ pod, flags: [...flags], facts })),
-      ...listGoldens().inputs.map((name) => ({ ...readGolden(name), facts: UNKNOWN_CLUSTER })),
-      ...readCorpus().map(({ pod }) => ({ pod, flags: [], facts: UNKNOWN_CLUSTER })),
-    ];
-    expect(pods.length).toBeGreaterThan(250);
-    for (const { pod, flags, facts } of pods) {
-      const { reason } = decide(pod, readConfig(flags, {}).sideload, facts);
-      const lines = explained(pod, { flags: [...flags], facts, around: 'none' });
+  it.each(REFUSED_PODS)('with one failed step, the one that refuses: $why', ({ pod, flags = [], facts, reason }) => {
+    const steps = explainPod(pod, undefined, readConfig(flags, {}), facts ?? UNKNOWN_CLUSTER);
+    expect(steps.filter(({ mark }) => mark === 'no').map(({ name }) => name)).toEqual([REFUSALS[reason].step]);
+    // Nothing is told of what was not looked at.
+    expect(steps.slice(-2).map(({ mark }) => mark)).toEqual(['no', 'result']);
+    expect(new Set(steps.map(({ name }) => name)).size).toBe(steps.length);
+  });
+
+  it('with no failed step where it is injected or needs no change', () => {
+    const pods = [...listGoldens().inputs.map((name) => readGolden(name)), ...readCorpus().map(({ pod }) => ({ pod, flags: [] }))];
+    expect(pods.length).toBeGreaterThan(180);
+    for (const { pod, flags } of pods) {
+      const { reason, verdict } = decide(pod, readConfig(flags, {}).sideload, UNKNOWN_CLUSTER);
+      const lines = explained(pod, { flags: [...flags], around: 'none' });
       expect(lines.find((line) => line.startsWith('result'))).toContain(reason);
+      const ends = verdict === 'refuse' || ['not-labelled', 'opted-out', 'mirror-pod', 'two-pod-openshell'].includes(reason);
+      expect(lines.filter((line) => line.startsWith('no ')).length, reason).toBe(ends ? 1 : 0);
     }
   });
 });

@@ -144,7 +144,7 @@ export const REFUSED_PODS: readonly Refusal[] = [
     pod: sandbox({
       spec: { volumes: [{ name: 'openshell-supervisor-bin', hostPath: { path: '/opt/openshell/bin' } }], containers: [agent(LAUNCHED)] },
     }),
-    says: 'host-path is not allowed',
+    says: 'is not allowed here: remove volume "openshell-supervisor-bin" and its mounts',
   },
   {
     why: 'an API server that drops image volumes',
@@ -247,10 +247,31 @@ export const REFUSED_PODS: readonly Refusal[] = [
     says: 'rename the volume',
   },
   {
+    why: 'a volume that belongs to a method that is not allowed, beside an annotation',
+    reason: 'volume-name-taken',
+    pod: sandbox({ annotations: method('init-container'), spec: { volumes: [IMAGE_VOLUME] } }),
+    flags: ['--allowed-sideload-methods=init-container', '--supervisor-sideload-method=init-container'],
+    says: 'says init-container: remove the volume and its mounts',
+  },
+  {
+    why: 'an install container that is left where its method is not allowed',
+    reason: 'method-not-allowed',
+    pod: sandbox({ spec: { initContainers: [INSTALLER] } }),
+    flags: ['--allowed-sideload-methods=image-volume'],
+    says: 'remove the init container that installs the supervisor',
+  },
+  {
+    why: 'rules from the supervisor image, with the volume of an init container',
+    reason: 'method-not-allowed',
+    pod: sandbox({ annotations: policy('agent-policy'), spec: { volumes: [EMPTY_DIR], initContainers: [INSTALLER] } }),
+    flags: ['--policy-rules=supervisor:/policy.rego'],
+    says: 'remove volume "openshell-supervisor-bin" with what mounts it, and set annotation',
+  },
+  {
     why: 'a volume that belongs to another method than the annotation',
     reason: 'volume-name-taken',
     pod: sandbox({ annotations: method('init-container'), spec: { volumes: [IMAGE_VOLUME] } }),
-    says: 'belongs to method image-volume, annotation openshell.ai/sideload-method says init-container',
+    says: 'says init-container: remove the volume and its mounts, or set the annotation to image-volume',
   },
   ...[
     '/opt/openshell/bin',

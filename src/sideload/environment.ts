@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Operation } from 'fast-json-patch';
 import { ENV, SANDBOX_ID_LABEL } from './contract.ts';
-import { isHalfThere } from './existing.ts';
+import { hasAnyPart } from './existing.ts';
 import { GATEWAY_VARIABLES, setsVariable } from './gateway.ts';
 import type { Identity } from './identity.ts';
 import { append } from './operations.ts';
@@ -126,7 +126,7 @@ export function environmentOperations(plan: Plan, path: string, settings: Sidelo
   env.forEach((variable, index) => {
     present.add(variable.name ?? '');
     const wanted = wantedOf.get(variable.name ?? '');
-    if (wanted === undefined || (isHalfThere(plan.existing) && isResolvedId(variable))) return;
+    if (wanted === undefined || (hasAnyPart(plan.existing) && isResolvedId(variable))) return;
     if (!isSame(variable, wanted)) operations.push({ op: 'replace', path: `${path}/env/${index}`, value: wanted });
   });
   const added = [...pinned, ...addedDefaults(plan, settings)].filter(({ name }) => !present.has(name));

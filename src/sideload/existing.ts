@@ -9,8 +9,8 @@
 import { INSTALL_CONTAINER, METHOD_ANNOTATION, type Method, SUPERVISOR_MOUNT_PATH, SUPERVISOR_VOLUME } from './contract.ts';
 import { repositoryOf } from './image.ts';
 import { isInstaller } from './install-container.ts';
-import { findMountAt } from './mounts.ts';
-import { quote, type Refuse, refuse } from './outcome.ts';
+import { type FoundMount, findMountAt } from './mounts.ts';
+import { isRefusal, quote, type Refuse, refuse } from './outcome.ts';
 import { absolutePath, nodePathOverlaps } from './paths.ts';
 import type { Container, PodSpec, Volume } from './pod.ts';
 import { isLaunched } from './selection.ts';
@@ -23,16 +23,15 @@ export interface Existing {
   readonly volumeName: string;
   /** The method that this volume belongs to; undefined where there is no such volume yet. */
   readonly method: Method | undefined;
-  /** Index of the mount of that volume in the container; -1 where there is none yet. */
-  readonly mount: number;
-  readonly readOnly: boolean;
+  /** Where the container mounts that volume at the supervisor's path; undefined where it does not yet. */
+  readonly mount: FoundMount | undefined;
   /** Whether the container's command is the supervisor. */
   readonly launched: boolean;
 }
 
 /** Whether some part of a sideload was in the pod before. */
-export function isHalfThere(existing: Existing): boolean {
-  return existing.launched || existing.mount !== -1 || existing.method !== undefined;
+export function hasAnyPart({ launched, mount, method }: Existing): boolean {
+  return launched || mount !== undefined || method !== undefined;
 }
 
 /** Volume names by which a half-stripped sideload is known: ours and OpenShell's, and the OpenShift driver's. */
@@ -83,7 +82,7 @@ export function findInstallers(
   const initContainers = spec.initContainers ?? [];
   for (const [position, container] of [...initContainers, ...(spec.containers ?? [])].entries()) {
     const mounted = (container.volumeMounts ?? []).some(
-      ({ name }, index) => views.has(name ?? '') && !(container === chosen && index === mount),
+      ({ name }, index) => views.has(name ?? '') && !(container === chosen && index === mount?.index),
     );
     if (!mounted) continue;
     const name = quote(container.name ?? '');
@@ -114,40 +113,42 @@ export function findExisting(
   settings: SideloadSettings,
 ): Existing | Refuse {
   const mount = findMountAt(container, SUPERVISOR_MOUNT_PATH);
-  if (typeof mount !== 'number') return mount;
-  const mounted = container.volumeMounts?.[mount];
-  const volumeName = mounted?.name ?? SUPERVISOR_VOLUME;
+  if (isRefusal(mount)) return mount;
+  const volumeName = mount?.name ?? SUPERVISOR_VOLUME;
   const known = SIDELOAD_VOLUMES.includes(volumeName);
-  const found: Existing = { volumeName, method: undefined, mount, readOnly: mounted?.readOnly === true, launched: isLaunched(container) };
+  const found: Existing = { volumeName, method: undefined, mount, launched: isLaunched(container) };
   const pathTaken = (): Refuse =>
     refuse(
       'mount-path-taken',
       `${SUPERVISOR_MOUNT_PATH} in container ${quote(container.name ?? '')} is a mount of ${quote(volumeName)}, which holds no supervisor: mount it elsewhere`,
     );
+  const remove = mount ? `remove the volume and its mount at ${SUPERVISOR_MOUNT_PATH}` : 'rename the volume';
 
   const volume = (spec.volumes ?? []).find((candidate) => candidate.name === volumeName);
   if (volume === undefined) return volumeName === SUPERVISOR_VOLUME ? found : pathTaken();
   const method = methodOf(volume);
   if (method === undefined) {
-    return mounted && !known
+    return mount && !known
       ? pathTaken()
       : refuse(
           'volume-name-taken',
-          `volume ${quote(volumeName)} has a source that no sideload method makes, or two; the webhook needs this name: rename the volume`,
+          `volume ${quote(volumeName)} has a source that no sideload method makes, or two; the webhook needs this name: ${remove}`,
         );
   }
   // An emptyDir of any name may stand at the path when it is filled; an empty one is the user's own.
   if (method === 'init-container' && !known) {
     const installers = findInstallers(spec, container, found, method, settings);
-    if ('verdict' in installers) return installers;
+    if (isRefusal(installers)) return installers;
     if (installers.length === 0) return pathTaken();
   }
   if (method === 'image-volume' && !isTrusted(volume.image?.reference, settings))
     return untrusted(`volume ${quote(volumeName)}`, volume.image?.reference, settings);
   if (annotated !== undefined && annotated !== method) {
+    // What is not allowed would be refused next.
+    const keep = settings.allowedMethods.includes(method) ? `, or set the annotation to ${method}` : '';
     return refuse(
       'volume-name-taken',
-      `volume ${quote(volumeName)} belongs to method ${method}, annotation ${METHOD_ANNOTATION} says ${annotated}: remove the volume or change the annotation`,
+      `volume ${quote(volumeName)} belongs to method ${method}, annotation ${METHOD_ANNOTATION} says ${annotated}: remove the volume and its mounts${keep}`,
     );
   }
   return { ...found, method };

@@ -2,8 +2,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import { PROXY_AUTH_FILE, PROXY_AUTH_MOUNT_PATH, PROXY_AUTH_VOLUME } from './contract.ts';
-import { findMountAt } from './mounts.ts';
-import { quote, type Refuse, refuse } from './outcome.ts';
+import { type FoundMount, findMountAt } from './mounts.ts';
+import { isRefusal, quote, type Refuse, refuse } from './outcome.ts';
 import type { Container, PodSpec, Volume } from './pod.ts';
 import type { FileVolume, Policy } from './policy-source.ts';
 import type { SideloadSettings } from './settings.ts';
@@ -12,9 +12,8 @@ import type { SideloadSettings } from './settings.ts';
 export interface PlacedFiles {
   readonly files: FileVolume;
   readonly hasVolume: boolean;
-  /** Index of its mount in the sandbox container, -1 where there is none yet. */
-  readonly mount: number;
-  readonly readOnly: boolean;
+  /** Its mount in the sandbox container; undefined where there is none yet. */
+  readonly mount: FoundMount | undefined;
 }
 
 /** Only root reads it, and a Secret that is missing holds up the pod. */
@@ -49,20 +48,19 @@ export function placeFiles(
   const placed: PlacedFiles[] = [];
   for (const files of wanted) {
     const mount = findMountAt(container, files.mountPath);
-    if (typeof mount !== 'number') return mount;
-    const there = container.volumeMounts?.[mount];
-    if (there && there.name !== files.name)
+    if (isRefusal(mount)) return mount;
+    if (mount && mount.name !== files.name)
       return refuse(
         'mount-path-taken',
-        `${files.mountPath} in container ${quote(container.name ?? '')} is a mount of ${quote(there.name ?? '')}, and the webhook mounts volume ${files.name} there: mount yours elsewhere`,
+        `${files.mountPath} in container ${quote(container.name ?? '')} is a mount of ${quote(mount.name)}, and the webhook mounts volume ${files.name} there: mount yours elsewhere`,
       );
     const volume = spec.volumes?.find(({ name }) => name === files.name);
     if (volume && !isSource(volume, files))
       return refuse(
         'volume-name-taken',
-        `volume ${quote(files.name)} has another source than the webhook gives it; the webhook needs this name: rename the volume`,
+        `volume ${quote(files.name)} has another source than the webhook gives it; the webhook needs this name: ${mount ? `remove the volume and its mount at ${files.mountPath}` : 'rename the volume'}`,
       );
-    placed.push({ files, hasVolume: volume !== undefined, mount, readOnly: there?.readOnly === true });
+    placed.push({ files, hasVolume: volume !== undefined, mount });
   }
   return placed;
 }

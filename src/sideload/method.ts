@@ -46,16 +46,20 @@ function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method
  */
 export function refuseMethod(
   method: Method,
+  annotated: Method | undefined,
   settings: SideloadSettings,
   facts: ClusterFacts,
   existing: Existing,
   complete: boolean,
 ): Refuse | undefined {
   if (!settings.allowedMethods.includes(method) && (!complete || method === 'host-path')) {
-    return refuse(
-      'method-not-allowed',
-      `sideload method ${method} is not allowed here: set annotation ${METHOD_ANNOTATION} to ${settings.allowedMethods.join(' or ')}`,
-    );
+    const fix = [
+      // The volume, or the install container, says the method, whatever an annotation says.
+      ...(existing.method ? [`remove volume ${quote(existing.volumeName)} and its mounts`] : []),
+      ...(!existing.method && !annotated ? ['remove the init container that installs the supervisor'] : []),
+      ...(annotated ? [`set annotation ${METHOD_ANNOTATION} to ${settings.allowedMethods.join(' or ')}`] : []),
+    ];
+    return refuse('method-not-allowed', `sideload method ${method} is not allowed here: ${fix.join(' and ')}`);
   }
   if (method === 'image-volume' && facts.imageVolumes === 'dropped') {
     return refuse(
@@ -79,13 +83,16 @@ function unknownImageVolumes(settings: SideloadSettings, existing: Existing): Re
 export function refusePolicyMethod(
   policy: Policy | undefined,
   method: Method,
+  existing: Existing,
   { imageVolumes, serverVersion }: ClusterFacts,
 ): Refuse | undefined {
-  if (policy?.usesSupervisorImage && method !== 'image-volume')
+  if (policy?.usesSupervisorImage && method !== 'image-volume') {
+    const remove = existing.method ? `remove volume ${quote(existing.volumeName)} with what mounts it, and ` : '';
     return refuse(
       'method-not-allowed',
-      `sideload method ${method} does not mount the supervisor's image, where the operator has the policy's rules: set annotation ${METHOD_ANNOTATION} to image-volume`,
+      `method ${method} does not mount the supervisor's image, where the operator has the policy's rules: ${remove}set annotation ${METHOD_ANNOTATION} to image-volume`,
     );
+  }
   if (policy?.usesImages && imageVolumes === 'dropped')
     return refuse(
       'image-volume-dropped',

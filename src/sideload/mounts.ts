@@ -4,25 +4,33 @@ import { quote, type Refuse, refuse } from './outcome.ts';
 import { absolutePath, overlap } from './paths.ts';
 import type { Container } from './pod.ts';
 
+/** A mount of a container. */
+export interface FoundMount {
+  /** In volumeMounts. */
+  readonly index: number;
+  readonly name: string;
+  readonly readOnly: boolean;
+}
+
 /**
  * Finds the mount at a path that the supervisor needs for itself. Anything else at, above or below that path would hide what
  * is mounted there, or could be written.
  *
- * @returns index of the mount in the container, -1 where there is none, or a refusal that names what is in the way
+ * @returns undefined where there is none, or a refusal that names what is in the way
  */
-export function findMountAt(container: Container, path: string): number | Refuse {
+export function findMountAt(container: Container, path: string): FoundMount | undefined | Refuse {
   const taken = (what: string, where: string): Refuse =>
     refuse(
       'mount-path-taken',
       `${what} of container ${quote(container.name ?? '')} is at ${quote(where)}; the supervisor's mount needs ${path} for itself: move it`,
     );
-  let found = -1;
+  let found: FoundMount | undefined;
   for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
     const at = mount.mountPath ?? '';
     if (!overlap(at, path)) continue;
     const exact = absolutePath(at) === path && !mount.subPath && !mount.subPathExpr;
-    if (!exact || found !== -1) return taken(`mount ${quote(mount.name ?? '')}`, at);
-    found = index;
+    if (!exact || found) return taken(`mount ${quote(mount.name ?? '')}`, at);
+    found = { index, name: mount.name ?? '', readOnly: mount.readOnly === true };
   }
   for (const { devicePath } of container.volumeDevices ?? []) {
     if (devicePath && overlap(devicePath, path)) return taken('a volume device', devicePath);

@@ -4,6 +4,7 @@
  */
 
 import { METHOD_ANNOTATION, type Method } from './contract.ts';
+import type { Existing } from './existing.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
 import { nodePathOverlaps } from './paths.ts';
 import type { Container, PodSpec } from './pod.ts';
@@ -79,12 +80,14 @@ export function refuseNeighbours(
   spec: PodSpec,
   trusted: readonly Container[],
   method: Method,
+  existing: Existing,
   settings: SideloadSettings,
 ): Refuse | undefined {
   if (!refusesNeighbours(settings, method)) return undefined;
   const unsafe = unsafeNeighbour(spec, trusted);
   if (unsafe === undefined) return undefined;
-  const other = settings.neighbours === 'by-method' && settings.allowedMethods.includes('image-volume');
+  // A volume that is there says the method, whatever an annotation says.
+  const other = !existing.method && settings.neighbours === 'by-method' && settings.allowedMethods.includes('image-volume');
   return refuse(
     'unsafe-neighbours',
     `${unsafe} and could replace the supervisor: remove it${other ? `, or set annotation ${METHOD_ANNOTATION} to image-volume` : ''}`,

@@ -19,37 +19,61 @@ export const INJECTIONS = {
   converged: 'a part of the supervisor was there; the webhook added or corrected the rest',
 } as const;
 
-/** Why a pod is refused, with the HTTP status of the refusal: 422, the pod contradicts the contract; 403, the operator or the cluster does not allow it. */
+/** The steps of a decision, by which `explain` tells it. */
+export type StepName =
+  | 'label'
+  | 'platform'
+  | 'container'
+  | 'method'
+  | 'cluster'
+  | 'supervisor'
+  | 'topology'
+  | 'policy'
+  | 'command'
+  | 'programs'
+  | 'neighbours'
+  | 'mounts'
+  | 'identity'
+  | 'probes';
+
+/**
+ * Why a pod is refused: the HTTP status of the refusal (422, the pod contradicts the contract; 403, the operator or the cluster
+ * does not allow it), and the step of the decision that fails.
+ */
 export const REFUSALS = {
-  'unknown-label-value': { code: 422, summary: 'the sandbox label has a value other than "true" or "false"' },
-  'unknown-method': { code: 422, summary: 'the method annotation names no method' },
-  'method-not-allowed': { code: 403, summary: 'the operator does not allow the method' },
-  'image-volume-dropped': { code: 403, summary: 'the API server would drop the image volume' },
-  'windows-pod': { code: 422, summary: 'the supervisor is a Linux program' },
-  'host-network': { code: 422, summary: 'the supervisor would change the network of the node' },
-  'no-containers': { code: 422, summary: 'the pod has no containers' },
-  'container-not-found': { code: 422, summary: 'the container annotation names no container of the pod' },
-  'args-without-command': { code: 422, summary: 'the container has args, but the program they belong to is not known' },
-  'missing-command': { code: 422, summary: 'the container has no command and the operator requires one' },
-  'invalid-identity': { code: 422, summary: 'runAsUser or runAsGroup is not a user or group id' },
-  'volume-name-taken': { code: 422, summary: 'the name of the supervisor volume belongs to another volume' },
-  'mount-path-taken': { code: 422, summary: 'the path of the supervisor mount belongs to another mount' },
-  'init-container-name-taken': { code: 422, summary: 'the name of the install container belongs to another container' },
-  'supervisor-volume-shared': { code: 422, summary: 'another container mounts the supervisor volume' },
-  'untrusted-supervisor': { code: 403, summary: 'the pod brings a supervisor from an image that is not trusted' },
-  'incomplete-sidecar-topology': { code: 422, summary: 'a process-only supervisor without its network sidecar' },
-  'supervisor-options': { code: 422, summary: 'the pod gives the supervisor options, which are the operator’s' },
-  'invalid-policy': { code: 422, summary: 'the policy annotation is not the name of a ConfigMap' },
-  'policy-conflict': { code: 422, summary: 'the pod names a policy and a gateway, and the supervisor takes only one of them' },
-  'policy-not-allowed': { code: 403, summary: 'the policy is enforced here, and the pod or the operator has another' },
-  'policy-bypassed': { code: 403, summary: 'the policy is enforced here, and the pod would get around it' },
-  'no-policy-source': { code: 422, summary: 'the pod has no policy, and the supervisor would exit' },
-  'unreachable-probes': { code: 422, summary: 'a probe would fail forever, since nothing reaches the program’s ports' },
-  'image-volume-unknown': { code: 403, summary: 'the API server has not told yet whether it keeps image volumes' },
-  'programs-covered': { code: 422, summary: 'the pod puts something over programs that the supervisor runs as root' },
-  'loader-variable': { code: 422, summary: 'a variable loads code into programs that the supervisor runs as root' },
-  'unsafe-neighbours': { code: 422, summary: 'another container could replace the supervisor' },
-} as const;
+  'unknown-label-value': { code: 422, step: 'label', summary: 'the sandbox label has a value other than "true" or "false"' },
+  'unknown-method': { code: 422, step: 'method', summary: 'the method annotation names no method' },
+  'method-not-allowed': { code: 403, step: 'method', summary: 'the operator does not allow the method' },
+  'image-volume-dropped': { code: 403, step: 'cluster', summary: 'the API server would drop the image volume' },
+  'windows-pod': { code: 422, step: 'platform', summary: 'the supervisor is a Linux program' },
+  'host-network': { code: 422, step: 'platform', summary: 'the supervisor would change the network of the node' },
+  'no-containers': { code: 422, step: 'container', summary: 'the pod has no containers' },
+  'container-not-found': { code: 422, step: 'container', summary: 'the container annotation names no container of the pod' },
+  'args-without-command': { code: 422, step: 'command', summary: 'the container has args, but the program they belong to is not known' },
+  'missing-command': { code: 422, step: 'command', summary: 'the container has no command and the operator requires one' },
+  'invalid-identity': { code: 422, step: 'identity', summary: 'runAsUser or runAsGroup is not a user or group id' },
+  'volume-name-taken': { code: 422, step: 'mounts', summary: 'the name of the supervisor volume belongs to another volume' },
+  'mount-path-taken': { code: 422, step: 'mounts', summary: 'the path of the supervisor mount belongs to another mount' },
+  'init-container-name-taken': { code: 422, step: 'supervisor', summary: 'the name of the install container belongs to another container' },
+  'supervisor-volume-shared': { code: 422, step: 'supervisor', summary: 'another container mounts the supervisor volume' },
+  'untrusted-supervisor': { code: 403, step: 'supervisor', summary: 'the pod brings a supervisor from an image that is not trusted' },
+  'incomplete-sidecar-topology': { code: 422, step: 'topology', summary: 'a process-only supervisor without its network sidecar' },
+  'supervisor-options': { code: 422, step: 'command', summary: 'the pod gives the supervisor options, which are the operator’s' },
+  'invalid-policy': { code: 422, step: 'policy', summary: 'the policy annotation is not the name of a ConfigMap' },
+  'policy-conflict': {
+    code: 422,
+    step: 'policy',
+    summary: 'the pod names a policy and a gateway, and the supervisor takes only one of them',
+  },
+  'policy-not-allowed': { code: 403, step: 'policy', summary: 'the policy is enforced here, and the pod or the operator has another' },
+  'policy-bypassed': { code: 403, step: 'policy', summary: 'the policy is enforced here, and the pod would get around it' },
+  'no-policy-source': { code: 422, step: 'policy', summary: 'the pod has no policy, and the supervisor would exit' },
+  'unreachable-probes': { code: 422, step: 'probes', summary: 'a probe would fail forever, since nothing reaches the program’s ports' },
+  'image-volume-unknown': { code: 403, step: 'cluster', summary: 'the API server has not told yet whether it keeps image volumes' },
+  'programs-covered': { code: 422, step: 'programs', summary: 'the pod puts something over programs that the supervisor runs as root' },
+  'loader-variable': { code: 422, step: 'programs', summary: 'a variable loads code into programs that the supervisor runs as root' },
+  'unsafe-neighbours': { code: 422, step: 'neighbours', summary: 'another container could replace the supervisor' },
+} as const satisfies Readonly<Record<string, { code: 403 | 422; step: StepName; summary: string }>>;
 
 /** What an admitted pod's author should know. */
 export const WARNINGS = {
@@ -112,6 +136,15 @@ export function skip(reason: SkipReason, warnings?: readonly Warning[]): Skip {
 
 export function refuse(reason: RefuseReason, message: string): Refuse {
   return { verdict: 'refuse', reason, message };
+}
+
+export function inject(reason: InjectReason, rest: Omit<Inject, 'verdict' | 'reason'>): Inject {
+  return { verdict: 'inject', reason, ...rest };
+}
+
+/** Whether a step of the decision ended it with a refusal, instead of finding what it looked for. */
+export function isRefusal(found: object | string | undefined): found is Refuse {
+  return typeof found === 'object' && 'verdict' in found && found.verdict === 'refuse';
 }
 
 /** C1 control characters, and those that change the direction or the lines of a text: a terminal, or a reader, would be misled. */

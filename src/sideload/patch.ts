@@ -48,15 +48,15 @@ function volumeSource(method: Method, settings: SideloadSettings): Record<string
 
 function mountOperations({ container, existing, files }: Plan, path: string): Operation[] {
   const mounts = [
-    { name: existing.volumeName, mountPath: SUPERVISOR_MOUNT_PATH, index: existing.mount, readOnly: existing.readOnly },
-    ...files.map(({ files: { name, mountPath }, mount, readOnly }) => ({ name, mountPath, index: mount, readOnly })),
+    { name: existing.volumeName, mountPath: SUPERVISOR_MOUNT_PATH, there: existing.mount },
+    ...files.map(({ files: { name, mountPath }, mount }) => ({ name, mountPath, there: mount })),
   ];
-  const writable = mounts.filter(({ index, readOnly }) => index !== -1 && !readOnly);
+  const present = mounts.flatMap(({ there }) => there ?? []);
   // What is mounted below it elsewhere would come along.
-  const propagating = mounts.filter(({ index }) => !['None', undefined, null].includes(container.volumeMounts?.[index]?.mountPropagation));
-  const missing = mounts.filter(({ index }) => index === -1).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true }));
+  const propagating = present.filter(({ index }) => !['None', undefined, null].includes(container.volumeMounts?.[index]?.mountPropagation));
+  const missing = mounts.filter(({ there }) => !there).map(({ name, mountPath }) => ({ name, mountPath, readOnly: true }));
   return [
-    ...writable.map(({ index }) => set(`${path}/volumeMounts/${index}`, 'readOnly', true)),
+    ...present.filter(({ readOnly }) => !readOnly).map(({ index }) => set(`${path}/volumeMounts/${index}`, 'readOnly', true)),
     ...propagating.map(({ index }): Operation => ({ op: 'remove', path: `${path}/volumeMounts/${index}/mountPropagation` })),
     ...append(path, 'volumeMounts', container.volumeMounts, missing),
   ];

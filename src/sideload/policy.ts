@@ -8,8 +8,7 @@ import { isSame } from './environment.ts';
 import { GATEWAY_VARIABLES, hasGateway, literalOf, setsVariable } from './gateway.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
 import type { Container, Pod } from './pod.ts';
-import { type ConfigMapFiles, type Policy, policyFrom } from './policy-source.ts';
-import { chooseContainer } from './selection.ts';
+import { type Policy, policyFrom } from './policy-source.ts';
 import type { SideloadSettings } from './settings.ts';
 
 /** Names of ConfigMaps: DNS subdomains of RFC 1123, at most 253 characters. */
@@ -108,13 +107,4 @@ export function refuseBypass(
   if (mayBring(container, routes))
     return bypassed(`has envFrom, which could bring ${routes}`, 'list its variables in env, or give it a prefix');
   return undefined;
-}
-
-/** The ConfigMaps that a pod's policy needs in its namespace; none where it gets no policy from files, or is refused. */
-export function policyFilesOf(pod: Pod, settings: SideloadSettings): readonly ConfigMapFiles[] {
-  const containers = pod.spec?.containers ?? [];
-  const choice = chooseContainer(pod, containers);
-  if ('verdict' in choice) return [];
-  const policy = choosePolicy(pod, containers[choice.index] ?? {}, settings);
-  return 'verdict' in policy ? [] : (policy.policy?.configMaps ?? []);
 }

@@ -91,7 +91,7 @@ export const CHOICES = {
   first: 'it is the first',
 } as const;
 
-interface Choice {
+export interface ContainerChoice {
   /** In spec.containers. */
   readonly index: number;
   readonly because: keyof typeof CHOICES;
@@ -104,7 +104,7 @@ interface Choice {
  * come one that bears the supervisor already, so that another webhook which puts its sidecar first cannot move the choice
  * between two invocations, and the pod's default container, so that it cannot before the first one.
  */
-export function chooseContainer(pod: Pod, containers: readonly Container[]): Choice | Refuse {
+export function chooseContainer(pod: Pod, containers: readonly Container[]): ContainerChoice | Refuse {
   if (containers.length === 0)
     return refuse('no-containers', 'spec.containers is empty: a sandbox needs a container to run under the supervisor');
   const named = (name: string | undefined): number => containers.findIndex((container) => container.name === name);

@@ -1,17 +1,14 @@
-/** The steps by which it is decided what becomes of a pod, each with what was found. Pure, as the core is. */
+/** The steps of a decision, each with what it found: as `decide` tells them. Pure, as the core is. */
 
 import type { V1LabelSelector } from '@kubernetes/client-node';
 import type { Config } from '../../config/config.ts';
 import { ENV, MANAGED_BY_LABEL, METHOD_ANNOTATION, NAMESPACE_LABEL, POLICY_ANNOTATION, SANDBOX_LABEL } from '../../sideload/contract.ts';
-import { decide } from '../../sideload/decide.ts';
-import { findExisting, findInstallers, isHalfThere } from '../../sideload/existing.ts';
-import { annotatedMethod, methodFor } from '../../sideload/method.ts';
+import { decide, type Seen } from '../../sideload/decide.ts';
 import { INJECTIONS, type Inject, type Outcome, REFUSALS, SKIPS, type Skip } from '../../sideload/outcome.ts';
-import type { Container, Pod } from '../../sideload/pod.ts';
-import { choosePolicy } from '../../sideload/policy.ts';
-import { CHOICES, chooseContainer } from '../../sideload/selection.ts';
+import type { Pod } from '../../sideload/pod.ts';
+import type { PolicyChoice } from '../../sideload/policy.ts';
+import { CHOICES } from '../../sideload/selection.ts';
 import { type ClusterFacts, type SideloadSettings, settingsIn } from '../../sideload/settings.ts';
-import { isProcessOnly } from '../../sideload/topology.ts';
 import { matchesSelector } from '../label-selector.ts';
 
 /** How a line begins: whether the step leads towards a supervisor, is not known, or is only worth knowing; or the result. */
@@ -51,36 +48,44 @@ export interface Surroundings {
 type Explained = Pick<Config, 'sideload' | 'methodOrigin'>;
 
 /**
- * Explains what becomes of a pod, step by step, up to the first one that ends it.
+ * Explains what becomes of a pod: what the decision found at each step, and the step that failed, if one did.
  *
  * @param around undefined where no cluster was asked
  */
-export function explainPod(pod: Pod, around: Surroundings | undefined, config: Explained, facts: ClusterFacts): Step[] {
-  const explained = { ...config, sideload: settingsIn(around?.namespace.labels, config.sideload) };
-  const outcome = decide(pod, explained.sideload, facts);
-  const labelled = labelStep(pod, outcome);
+export function explainPod(pod: Pod, around: Surroundings | undefined, { sideload, methodOrigin }: Explained, facts: ClusterFacts): Step[] {
+  const settings = settingsIn(around?.namespace.labels, sideload);
+  const found: Seen[] = [];
+  const outcome = decide(pod, settings, facts, (seen) => found.push(seen));
   const reached = around ? reachSteps(pod, around) : [notAsked];
-  const steps = [...reached, labelled];
-  if (reached.some(({ mark }) => mark === 'no')) return [...steps, result('the webhook is not called: the pod is stored as it is')];
-  if (labelled.mark === 'yes') steps.push(...podSteps(pod, explained, facts, outcome), ...(around?.configMaps ?? []).map(configMapStep));
-  return [...steps, ...resultSteps(outcome)];
+  const steps = found.map((seen) => foundStep(seen, pod, settings, methodOrigin));
+  const label = steps.length > 0 ? [] : [step('no', 'label', labelOf(pod))];
+  if (reached.some(({ mark }) => mark === 'no')) {
+    const labelled = label[0] ?? step('yes', 'label', labelOf(pod));
+    return [...reached, labelled, result('the webhook is not called: the pod is stored as it is')];
+  }
+  const configMaps = steps.length > 0 ? (around?.configMaps ?? []).map(configMapStep) : [];
+  return [...reached, ...label, ...withFailure(steps, outcome), ...configMaps, ...resultSteps(outcome)];
+}
+
+/** The step that ended the decision with a refusal comes last; it says what it found, and what is wrong with it. */
+function withFailure(steps: readonly Step[], outcome: Outcome): readonly Step[] {
+  if (outcome.verdict !== 'refuse') return steps;
+  const { step: name, summary } = REFUSALS[outcome.reason];
+  if (name === 'label') return steps;
+  const before = steps.find((earlier) => earlier.name === name);
+  const failed = step('no', name, before ? `${before.detail}: ${summary}` : summary);
+  return [...steps.filter((earlier) => earlier !== before), failed];
 }
 
 const step = (mark: Mark, name: string, detail: string): Step => ({ mark, name, detail });
 const result = (detail: string): Step => step('result', 'result', detail);
 const notAsked = step('unknown', 'namespace', `not looked at: it has to carry ${NAMESPACE_LABEL}=enabled`);
 
-function labelStep({ metadata }: Pod, outcome: Outcome): Step {
+function labelOf({ metadata }: Pod): string {
   const sandbox = metadata?.labels?.[SANDBOX_LABEL];
+  if (sandbox !== undefined) return `${SANDBOX_LABEL}: ${JSON.stringify(sandbox)}`;
   const managed = metadata?.labels?.[MANAGED_BY_LABEL];
-  const seen =
-    sandbox !== undefined
-      ? `${SANDBOX_LABEL}: ${JSON.stringify(sandbox)}`
-      : managed !== undefined
-        ? `${MANAGED_BY_LABEL}: ${JSON.stringify(managed)}`
-        : `neither ${SANDBOX_LABEL} nor ${MANAGED_BY_LABEL}`;
-  const ends = ['not-labelled', 'opted-out', 'mirror-pod', 'two-pod-openshell', 'unknown-label-value'].includes(outcome.reason);
-  return step(ends ? 'no' : 'yes', 'label', seen);
+  return managed === undefined ? `neither ${SANDBOX_LABEL} nor ${MANAGED_BY_LABEL}` : `${MANAGED_BY_LABEL}: ${JSON.stringify(managed)}`;
 }
 
 function reachSteps({ metadata }: Pod, { namespace, entries }: Surroundings): Step[] {
@@ -101,56 +106,52 @@ function reachSteps({ metadata }: Pod, { namespace, entries }: Surroundings): St
   return [step(enabled ? 'yes' : 'no', 'namespace', label), webhook];
 }
 
-/** What is found inside a pod that is a sandbox. */
-function podSteps(pod: Pod, { sideload, methodOrigin }: Explained, facts: ClusterFacts, { reason }: Outcome): Step[] {
-  const spec = pod.spec ?? {};
-  const choice = chooseContainer(pod, spec.containers ?? []);
-  if ('verdict' in choice) return [step('no', 'container', 'none')];
-  const container = spec.containers?.[choice.index] ?? {};
-  const steps = [step('yes', 'container', `${container.name}: ${CHOICES[choice.because]}`)];
-  const annotated = annotatedMethod(pod);
-  if (typeof annotated === 'object') return [...steps, step('no', 'method', `annotation ${METHOD_ANNOTATION} names none`)];
-  const existing = findExisting(spec, container, annotated, sideload);
-  if ('verdict' in existing) return [...steps, step('no', 'supervisor', 'something else stands in its place')];
-  const method = methodFor(spec, existing, annotated, sideload, facts);
-  const because = existing.method
-    ? `the pod's own volume ${existing.volumeName}`
-    : annotated
-      ? `annotation ${METHOD_ANNOTATION}`
-      : `${sideload.method === 'auto' ? 'auto, ' : ''}the operator's (${methodOrigin})`;
-  steps.push(step(sideload.allowedMethods.includes(method) || existing.method ? 'yes' : 'no', 'method', `${method}: ${because}`));
-  const installers = findInstallers(spec, container, existing, method, sideload);
-  if ('verdict' in installers)
-    return [...steps, step('no', 'supervisor', 'another container mounts its volume, or another image fills it')];
-  const there = reason === 'already-sideloaded' ? 'all of it is there' : isHalfThere(existing) ? 'a part of it is there' : 'not there yet';
-  return [
-    ...steps,
-    step('yes', 'supervisor', there),
-    ...policySteps(pod, container, existing.launched, sideload),
-    ...clusterSteps(method, facts),
-  ];
+/** What one step of the decision found. */
+function foundStep(seen: Seen, pod: Pod, settings: SideloadSettings, methodOrigin: string): Step {
+  switch (seen.step) {
+    case 'label':
+      return step('yes', 'label', labelOf(pod));
+    case 'container':
+      return step('yes', 'container', `${seen.container.name}: ${CHOICES[seen.because]}`);
+    case 'method':
+      return step('yes', 'method', `${seen.method}: ${methodReason(seen, settings, methodOrigin)}`);
+    case 'cluster':
+      return clusterStep(seen.facts);
+    case 'supervisor':
+      return step('yes', 'supervisor', PARTS[seen.parts]);
+    case 'policy':
+      return policyStep(seen.choice, settings);
+  }
+}
+
+const PARTS = { all: 'all of it is there', some: 'a part of it is there', none: 'not there yet' } as const;
+
+function methodReason(
+  { method, existing, annotated }: Extract<Seen, { step: 'method' }>,
+  settings: SideloadSettings,
+  methodOrigin: string,
+): string {
+  if (existing.method) return `the pod's own volume ${existing.volumeName}`;
+  if (annotated) return `annotation ${METHOD_ANNOTATION}`;
+  if (settings.method === 'auto') return `auto, the operator's (${methodOrigin})`;
+  return settings.method === method ? `the operator's (${methodOrigin})` : `instead of the operator's ${settings.method} (${methodOrigin})`;
 }
 
 /** Where the policy comes from. */
-function policySteps(pod: Pod, container: Container, launched: boolean, settings: SideloadSettings): Step[] {
-  if (launched && isProcessOnly(container)) return [];
-  const choice = choosePolicy(pod, container, settings);
-  if ('verdict' in choice) return [step('no', 'policy', choice.message)];
-  switch (choice.from) {
+function policyStep({ from, policy }: PolicyChoice, settings: SideloadSettings): Step {
+  switch (from) {
     case 'annotation':
-      return [step('yes', 'policy', `${choice.policy.origin}: annotation ${POLICY_ANNOTATION}`)];
+      return step('yes', 'policy', `${policy.origin}: annotation ${POLICY_ANNOTATION}`);
     case 'operator':
-      return [step('yes', 'policy', `${choice.policy.origin}: the operator's (--policy)${settings.policy.enforced ? ', enforced' : ''}`)];
+      return step('yes', 'policy', `${policy.origin}: the operator's (--policy)${settings.policy.enforced ? ', enforced' : ''}`);
     case 'files':
-      return [step('yes', 'policy', `files that ${ENV.policyRules} and ${ENV.policyData} name`)];
+      return step('yes', 'policy', `files that ${ENV.policyRules} and ${ENV.policyData} name`);
     case 'gateway':
-      return [step('yes', 'policy', `the gateway of ${ENV.endpoint}`)];
+      return step('yes', 'policy', `the gateway of ${ENV.endpoint}`);
     case 'envFrom':
-      return [step('unknown', 'policy', 'envFrom may bring it, which cannot be seen at admission')];
+      return step('unknown', 'policy', 'envFrom may bring it, which cannot be seen at admission');
     case 'nothing':
-      return settings.policy.missing === 'warn'
-        ? [step('unknown', 'policy', 'the image may bring it, which cannot be seen at admission')]
-        : [step('no', 'policy', 'none')];
+      return step('unknown', 'policy', 'none that can be seen at admission');
   }
 }
 
@@ -163,12 +164,11 @@ function configMapStep({ name, wanted, keys }: FoundConfigMap): Step {
     : step('no', 'policy files', `ConfigMap ${name} lacks ${lacking.join(', ')}: the pod waits until it is added`);
 }
 
-function clusterSteps(method: string, { imageVolumes, serverVersion, nodes }: ClusterFacts): Step[] {
-  if (method !== 'image-volume') return [];
-  if (imageVolumes === 'assumed') return [step('unknown', 'cluster', 'not asked: image volumes are assumed to be kept')];
+function clusterStep({ imageVolumes, serverVersion, nodes }: ClusterFacts): Step {
+  if (imageVolumes === 'assumed') return step('unknown', 'cluster', 'not asked: image volumes are assumed to be kept');
+  if (imageVolumes === 'unknown') return step('unknown', 'cluster', 'not known yet');
   const mounting = nodes ? `, ${nodes.mountingImages} of ${nodes.total} schedulable Linux nodes are known to mount them` : '';
-  const keeps = imageVolumes === 'kept';
-  return [step(keeps ? 'yes' : 'no', 'cluster', `API server ${serverVersion} ${keeps ? 'keeps' : 'drops'} image volumes${mounting}`)];
+  return step('yes', 'cluster', `API server ${serverVersion} ${imageVolumes === 'kept' ? 'keeps' : 'drops'} image volumes${mounting}`);
 }
 
 function resultSteps(outcome: Outcome): Step[] {

@@ -6,10 +6,10 @@ import { keepsByVersion, keepsImageVolumes, readServerVersion } from '../../clus
 import { countNodes } from '../../cluster/nodes.ts';
 import type { Config } from '../../config/config.ts';
 import { type Pod, podShape } from '../../sideload/pod.ts';
-import { policyFilesOf } from '../../sideload/policy.ts';
 import { type ClusterFacts, settingsIn } from '../../sideload/settings.ts';
 import { misfit } from '../../sideload/shape.ts';
 import { readDeployed } from '../deployed.ts';
+import { policyFilesOf } from '../policy-files.ts';
 import type { Surroundings } from './steps.ts';
 
 /**
