@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { type Command, EXIT, readCommandLine } from './cli/command.ts';
-import { ConfigError } from './config/config.ts';
+import { UsageError } from './config/config.ts';
+import { ExpectedError } from './observe/expected-error.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
@@ -37,15 +38,14 @@ async function main(args: readonly string[]): Promise<number> {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  if (error instanceof ConfigError) {
+  if (error instanceof UsageError) {
     const count = error.problems.length === 1 ? '1 problem' : `${error.problems.length} problems`;
     const problems = error.problems.map((problem) => `  ${problem}\n`).join('');
     process.stderr.write(`openshell-sideload: ${count}:\n${problems}See openshell-sideload --help.\n`);
     process.exitCode = EXIT.usage;
   } else {
-    // A plain Error is one of ours, with a sentence; anything else is a defect, whose stack is of use.
-    const isOurs = error instanceof Error && error.constructor === Error;
-    process.stderr.write(`openshell-sideload: ${isOurs ? error.message : String((error as Error).stack ?? error)}\n`);
+    const text = error instanceof ExpectedError ? error.message : String((error as Error).stack ?? error);
+    process.stderr.write(`openshell-sideload: ${text}\n`);
     process.exitCode = EXIT.failed;
   }
 }

@@ -17,6 +17,7 @@ import { installRights, webhookRights } from '../src/cli/check/rights.ts';
 import { type Group, type Result, runChecks } from '../src/cli/check/run.ts';
 import { requirementsOf, without, written } from '../src/cli/check/selectors.ts';
 import { judgeBundle, judgeValidity, OTHERS, SELF_MANAGED, span } from '../src/cli/check/validity.ts';
+import { ApiError } from '../src/cluster/client.ts';
 import { readConfig } from '../src/config/config.ts';
 import { issueServing, makeAuthority } from '../src/tls/issue.ts';
 import { namesOfService } from '../src/tls/names.ts';
@@ -310,7 +311,7 @@ describe('a run', () => {
 
   it('turns whatever a check throws into a cross with a way out', async () => {
     const throwing = (name: string, error: unknown) => ({ name, run: async () => Promise.reject(error) });
-    const forbidden = Object.assign(new Error('cannot list nodes: nodes is forbidden (403)'), { code: 403 });
+    const forbidden = new ApiError('cannot list nodes: nodes is forbidden (403)', 403);
     const results = await run({
       heading: 'one',
       checks: [throwing('a', new Obstacle('absent', 'make it')), throwing('b', forbidden), throwing('c', 'text')],

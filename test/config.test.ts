@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { helpText } from '../src/cli/help.ts';
-import { ConfigError, readConfig } from '../src/config/config.ts';
+import { readConfig, UsageError } from '../src/config/config.ts';
 import { OPTIONS } from '../src/config/options.ts';
 
 function problemsOf(args: readonly string[], env: Record<string, string> = {}): readonly string[] {
   try {
     readConfig(args, env);
   } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
+    if (error instanceof UsageError) return error.problems;
     throw error;
   }
   return [];

@@ -408,7 +408,7 @@ describe('what cannot be done', () => {
 
   it.each([
     { args: [], says: '-f is missing: -f FILE, a folder, or - for standard input' },
-    { args: ['-f'], says: '-f needs a value: FILE' },
+    { args: ['-f'], says: '-f needs a value: -f FILE' },
     { args: ['-f', 'a.yaml', '-o', 'xml'], says: '--output "xml": expected yaml, json, patch' },
     { args: ['-f', 'a.yaml', '-o', 'json', '--diff'], says: '--diff and --output do not go together' },
     { args: ['-f', 'a.yaml', '-o', 'json', '-o', 'yaml'], says: '-o is given twice: "json" and "yaml"' },

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { decodeReview, encodeReview, MalformedReviewError } from '../src/server/review.ts';
+import { RequestError } from '../src/server/bodies.ts';
+import { decodeReview, encodeReview } from '../src/server/review.ts';
 import { REFUSALS, type RefuseReason, refuse, skip } from '../src/sideload/outcome.ts';
 import { sandbox } from './pods.ts';
 import { review } from './reviews.ts';
@@ -49,7 +50,7 @@ describe('decoding an AdmissionReview', () => {
     },
     { body: withSpec({ volumes: [{ name: 'a', image: [] }] }), says: 'spec.volumes[0].image is a list, not an object' },
   ])('refuses a body with a sentence: $says', ({ body, says }) => {
-    expect(() => decodeReview(body)).toThrow(MalformedReviewError);
+    expect(() => decodeReview(body)).toThrow(RequestError);
     expect(() => decodeReview(body)).toThrow(says);
   });
 });

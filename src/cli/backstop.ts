@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseAllDocuments, type YAMLMap, type YAMLSeq } from 'yaml';
-import { ConfigError } from '../config/config.ts';
+import { UsageError } from '../config/config.ts';
 import { backstopLiterals, type LiteralName } from './backstop-literals.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 
@@ -28,7 +28,7 @@ function withLiterals(text: string, literals: Readonly<Record<string, string>>):
 async function run({ flags, config }: CommandLine): Promise<number> {
   const [ephemeral = 'refuse'] = flags.get('ephemeral-containers') ?? [];
   if (!EPHEMERAL.includes(ephemeral))
-    throw new ConfigError([`--ephemeral-containers ${JSON.stringify(ephemeral)}: expected ${EPHEMERAL.join(' or ')}`]);
+    throw new UsageError([`--ephemeral-containers ${JSON.stringify(ephemeral)}: expected ${EPHEMERAL.join(' or ')}`]);
   const literals: Record<LiteralName | 'ephemeralContainers', string> = {
     ...backstopLiterals(config),
     ephemeralContainers: JSON.stringify(ephemeral),

@@ -1,7 +1,8 @@
 /** `openshell-sideload check`: whether a cluster can take the webhook, or whether the one that it has guards sandboxes. */
 
 import { type Access, type Cluster, connect } from '../cluster/client.ts';
-import { ConfigError } from '../config/config.ts';
+import { UsageError } from '../config/config.ts';
+import { ExpectedError } from '../observe/expected-error.ts';
 import { CERTIFICATES } from './check/certificates.ts';
 import { CLUSTER } from './check/cluster.ts';
 import { type Context, contextOf } from './check/context.ts';
@@ -20,15 +21,16 @@ async function open(access: Access): Promise<Cluster> {
   try {
     return await connect(access);
   } catch (error) {
-    throw new ConfigError([`the kubeconfig cannot be used: ${error instanceof Error ? error.message : String(error)}`]);
+    if (!(error instanceof ExpectedError)) throw error;
+    throw new UsageError([error.message]);
   }
 }
 
 async function run({ flags, config }: CommandLine): Promise<number> {
   const output = flags.get('output')?.[0];
-  if (output !== undefined && output !== 'json') throw new ConfigError([`--output ${JSON.stringify(output)}: expected json`]);
+  if (output !== undefined && output !== 'json') throw new UsageError([`--output ${JSON.stringify(output)}: expected json`]);
   const pre = flags.has('pre');
-  if (pre && flags.has('in')) throw new ConfigError(['--in: no pod is tried with --pre']);
+  if (pre && flags.has('in')) throw new UsageError(['--in: no pod is tried with --pre']);
   const cluster = await open({ kubeconfig: flags.get('kubeconfig')?.[0], context: flags.get('context')?.[0] });
   const context = contextOf(cluster, config, pre, flags.get('in')?.[0]);
 

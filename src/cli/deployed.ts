@@ -1,7 +1,7 @@
 /** How the webhook of a cluster is configured: as its Deployment says. */
 
 import type { V1Container, V1Deployment } from '@kubernetes/client-node';
-import { answer, type Cluster } from '../cluster/client.ts';
+import { type Cluster, call } from '../cluster/client.ts';
 import { type Config, readConfig } from '../config/config.ts';
 
 const CONTAINER = 'webhook';
@@ -21,11 +21,11 @@ export interface Deployed {
  * Reads the settings of the webhook that a namespace holds.
  *
  * @returns undefined when there is none
- * @throws ConfigError when its settings cannot be used; Error when the API server refuses
+ * @throws UsageError when its settings cannot be used; Error when the API server refuses
  */
 export async function readDeployed({ k8s, config }: Cluster, namespace: string): Promise<Deployed | undefined> {
   const request = config.makeApiClient(k8s.AppsV1Api).listNamespacedDeployment({ namespace, labelSelector: LABEL_SELECTOR });
-  const [object] = (await answer(`list Deployments of namespace ${namespace}`, request)).items;
+  const [object] = (await call(`list Deployments of namespace ${namespace}`, request)).items;
   const container = object?.spec?.template.spec?.containers.find(({ name }) => name === CONTAINER);
   if (!object || !container) return undefined;
   const deployment = `${namespace}/${object.metadata?.name}`;

@@ -1,7 +1,7 @@
 /** `openshell-sideload inject`: what the webhook would do to manifests, without a cluster. */
 
 import type { Operation } from 'fast-json-patch';
-import { ConfigError } from '../config/config.ts';
+import { UsageError } from '../config/config.ts';
 import { decide } from '../sideload/decide.ts';
 import { type Outcome, REFUSALS, SKIPS, type Warning } from '../sideload/outcome.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
@@ -38,7 +38,7 @@ function nameOf(value: unknown): string {
 /**
  * Decides on every pod of a document.
  *
- * @throws ConfigError when what should be a pod is none
+ * @throws UsageError when what should be a pod is none
  */
 export function injectManifest(manifest: Manifest, settings: SideloadSettings): Injected {
   const decisions: Decision[] = [];
@@ -48,7 +48,7 @@ export function injectManifest(manifest: Manifest, settings: SideloadSettings): 
     const object = items === 'items' ? (manifest.value as { items: unknown[] }).items[Number(index)] : manifest.value;
     const name = `${manifest.source} ${nameOf(object)}`;
     const wrong = misfit(podShape, pod, pointer.slice(1).replaceAll('/', '.'));
-    if (wrong !== undefined) throw new ConfigError([`${name} is not valid: ${wrong}`]);
+    if (wrong !== undefined) throw new UsageError([`${name} is not valid: ${wrong}`]);
     const outcome = decide(pod as Pod, settings, UNKNOWN_CLUSTER);
     decisions.push({ name, outcome });
     if (outcome.verdict !== 'inject') continue;
@@ -142,7 +142,7 @@ async function run({ flags, config }: CommandLine): Promise<number> {
       : []),
     ...(output !== undefined && flags.has('diff') ? ['--diff and --output do not go together'] : []),
   ];
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.length > 0) throw new UsageError(problems);
   const results = readManifests(files).map((manifest) => injectManifest(manifest, config.sideload));
   const decisions = results.flatMap((result) => result.decisions);
   process.stderr.write(decisions.map(report).join(''));

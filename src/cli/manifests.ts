@@ -5,7 +5,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import jsonPatch, { type Operation, unescapePathComponent } from 'fast-json-patch';
 import { type Document, isCollection, isMap, isSeq, visit, type YAMLMap, type YAMLSeq } from 'yaml';
-import { ConfigError } from '../config/config.ts';
+import { UsageError } from '../config/config.ts';
 import { parseYaml, writeOut } from './kubectl-yaml.ts';
 
 const EXTENSIONS = /\.(ya?ml|json)$/;
@@ -28,7 +28,7 @@ export interface Manifest {
  * Reads manifests.
  *
  * @param paths files, folders (their own .yaml, .yml and .json files, in the order of their names), or `-` for standard input
- * @throws ConfigError that names the file, and the line where there is one
+ * @throws UsageError that names the file, and the line where there is one
  */
 export function readManifests(paths: readonly string[]): Manifest[] {
   return paths.flatMap((path) => filesOf(path)).flatMap((file) => parseManifests(file === '-' ? 'stdin' : file, readText(file)));
@@ -42,14 +42,14 @@ function filesOf(path: string): string[] {
     throw unreadable(path, error);
   }
   const names = readdirSync(path).filter((name) => EXTENSIONS.test(name));
-  if (names.length === 0) throw new ConfigError([`${path}: the folder has no .yaml, .yml or .json files`]);
+  if (names.length === 0) throw new UsageError([`${path}: the folder has no .yaml, .yml or .json files`]);
   return names.sort().map((name) => join(path, name));
 }
 
 /**
  * Reads a file, or standard input for `-`: UTF-8, with or without a byte order mark.
  *
- * @throws ConfigError that names the file, and its encoding where it is another one
+ * @throws UsageError that names the file, and its encoding where it is another one
  */
 export function readText(file: string): string {
   const source = file === '-' ? 'stdin' : file;
@@ -60,7 +60,7 @@ export function readText(file: string): string {
     throw unreadable(source, error);
   }
   const other = otherEncoding(bytes);
-  if (other !== undefined) throw new ConfigError([`${source}: the file is not UTF-8: ${other}; write it as UTF-8 (iconv -t UTF-8)`]);
+  if (other !== undefined) throw new UsageError([`${source}: the file is not UTF-8: ${other}; write it as UTF-8 (iconv -t UTF-8)`]);
   return new TextDecoder().decode(bytes);
 }
 
@@ -80,14 +80,14 @@ function otherEncoding(bytes: Buffer): string | undefined {
   return `line ${line + 1} has a byte that UTF-8 does not allow there (Latin-1?)`;
 }
 
-function unreadable(source: string, error: unknown): ConfigError {
-  return new ConfigError([`${source}: ${error instanceof Error ? error.message : String(error)}`]);
+function unreadable(source: string, error: unknown): UsageError {
+  return new UsageError([`${source}: ${error instanceof Error ? error.message : String(error)}`]);
 }
 
 /**
  * Parses a file's text as kubectl does: YAML, or JSON documents one after the other, behind which YAML may follow.
  *
- * @throws ConfigError that names the file, and the line where there is one
+ * @throws UsageError that names the file, and the line where there is one
  */
 export function parseManifests(file: string, text: string): Manifest[] {
   const json: string[] = [];

@@ -1,6 +1,6 @@
 /** `openshell-sideload policy`: checks the policy of a sandbox, and makes the ConfigMap that holds it. No cluster is asked. */
 
-import { ConfigError } from '../config/config.ts';
+import { UsageError } from '../config/config.ts';
 import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../sideload/contract.ts';
 import { isConfigMapName } from '../sideload/policy.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
@@ -55,7 +55,7 @@ function runCheck({ flags, positionals }: CommandLine): number {
     ...([...files, rules].filter((file) => file === '-').length > 1 ? ['standard input can be read once: give - once'] : []),
     ...onlyFor('configmap', flags, ['hash', 'policy-namespace', 'output']),
   ];
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.length > 0) throw new UsageError(problems);
   const texts = files.flatMap((file) => policyTexts(display(file), readText(file)));
   if (rules !== undefined) texts.push(rulesText(rules));
   const { report, errors, warnings } = checkTexts(texts, process.stdout);
@@ -98,7 +98,7 @@ function runConfigMap({ flags, positionals }: CommandLine): number {
     ...(OUTPUTS.includes(output as (typeof OUTPUTS)[number]) ? [] : [`--output ${JSON.stringify(output)}: expected ${OUTPUTS.join(', ')}`]),
     ...onlyFor('check', flags, ['strict']),
   ];
-  if (problems.length > 0 || name === undefined || file === undefined) throw new ConfigError(problems);
+  if (problems.length > 0 || name === undefined || file === undefined) throw new UsageError(problems);
   const data: PolicyText = { kind: 'data', source: display(file), text: readText(file), lineInFile: (line) => line };
   const rules = rulesFile === undefined ? undefined : rulesText(rulesFile);
 
@@ -129,7 +129,7 @@ async function run(line: CommandLine): Promise<number> {
     case 'configmap':
       return runConfigMap(line);
     default:
-      throw new ConfigError([`policy ${JSON.stringify(line.positionals[0] ?? '')}: expected check or configmap`]);
+      throw new UsageError([`policy ${JSON.stringify(line.positionals[0] ?? '')}: expected check or configmap`]);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import type { KubeConfig } from '@kubernetes/client-node';
+import { ExpectedError } from '../observe/expected-error.ts';
 
 /** An API server that does not answer within this time is treated as away. */
 const REQUEST_TIMEOUT_MS = 10_000;
@@ -27,49 +28,68 @@ export interface Access {
 /**
  * Loads the client; its credentials are the pod's service account, or KUBECONFIG's outside a cluster.
  *
- * @throws Error when a file cannot be read, or lacks the context
+ * @throws ExpectedError when a file cannot be read, or lacks the context
  */
 export async function connect({ kubeconfig, context }: Access = {}): Promise<Cluster> {
   const k8s = await import('@kubernetes/client-node');
   const config = new k8s.KubeConfig();
-  if (kubeconfig === undefined) config.loadFromDefault();
-  else config.loadFromFile(kubeconfig);
+  try {
+    if (kubeconfig === undefined) config.loadFromDefault();
+    else config.loadFromFile(kubeconfig);
+  } catch (cause) {
+    throw new ExpectedError(`the kubeconfig cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
   if (context !== undefined) {
-    if (!config.getContextObject(context)) throw new Error(`there is no context ${JSON.stringify(context)}`);
+    if (!config.getContextObject(context))
+      throw new ExpectedError(`the kubeconfig cannot be used: there is no context ${JSON.stringify(context)}`);
     config.setCurrentContext(context);
   }
   return { k8s, config };
 }
 
-/** The status code of an API server's refusal; undefined for anything else that went wrong. */
+/** A request to the API server that failed. */
+export class ApiError extends ExpectedError {
+  override readonly name = 'ApiError';
+  /** HTTP status of the API server's refusal; undefined where it did not answer. */
+  readonly status: number | undefined;
+
+  constructor(message: string, status: number | undefined, options?: ErrorOptions) {
+    super(message, options);
+    this.status = status;
+  }
+}
+
+/** The HTTP status of an API server's refusal; undefined for anything else that went wrong. */
 export function statusOf(error: unknown): number | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'number' ? error.code : undefined;
+  if (error instanceof ApiError) return error.status;
+  // client-node's own: its calls name it in one member, its watch in another.
+  const { code, statusCode } = (error ?? {}) as { code?: unknown; statusCode?: unknown };
+  return [code, statusCode].find((status) => typeof status === 'number');
 }
 
 /**
- * Waits for an answer within bounds, and turns a refusal into a sentence: the client's own message holds headers and the
- * whole body.
+ * Waits for the response to a request, within bounds. The client's own message of a refusal holds headers and the whole body.
  *
- * @throws Error with `code` where the API server refused
+ * @throws ApiError
  */
-export async function answer<T>(what: string, request: Promise<T>): Promise<T> {
+export async function call<T>(what: string, request: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`cannot ${what}: no answer within ${REQUEST_TIMEOUT_MS / 1000} s`)), REQUEST_TIMEOUT_MS);
+    timer = setTimeout(() => reject(new ApiError(`no answer within ${REQUEST_TIMEOUT_MS / 1000} s`, undefined)), REQUEST_TIMEOUT_MS);
   });
   try {
     return await Promise.race([request, timeout]);
   } catch (error) {
-    const code = statusOf(error);
-    if (code === undefined)
-      throw error instanceof Error ? new Error(`cannot ${what}: ${rootMessage(error)}`, { cause: error.cause }) : error;
-    throw Object.assign(new Error(`cannot ${what}: ${messageOf(error)} (${code})`), { code });
+    const status = statusOf(error);
+    const problem = status === undefined ? rootMessage(error) : `${messageOf(error)} (${status})`;
+    throw new ApiError(`cannot ${what}: ${problem}`, status, { cause: error });
   } finally {
     clearTimeout(timer);
   }
 }
 
-function rootMessage(error: Error): string {
+function rootMessage(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 }
 

@@ -1,6 +1,6 @@
 /** ConfigMaps that hold policies, as far as the user may read them. */
 
-import { answer, type Cluster, orUndefined, statusOf } from './client.ts';
+import { type Cluster, call, orUndefined, statusOf } from './client.ts';
 
 /**
  * Reads which keys a ConfigMap has.
@@ -15,7 +15,7 @@ export async function readConfigMapKeys(
 ): Promise<readonly string[] | 'missing' | 'forbidden'> {
   const request = config.makeApiClient(k8s.CoreV1Api).readNamespacedConfigMap({ name, namespace });
   try {
-    const found = await orUndefined(answer(`read ConfigMap ${namespace}/${name}`, request));
+    const found = await orUndefined(call(`read ConfigMap ${namespace}/${name}`, request));
     return found ? [...Object.keys(found.data ?? {}), ...Object.keys(found.binaryData ?? {})] : 'missing';
   } catch (error) {
     if (statusOf(error) === 403) return 'forbidden';

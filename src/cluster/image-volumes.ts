@@ -1,7 +1,7 @@
 /** What the API server does to image volumes: asked, or concluded from its version. */
 
 import type { V1PodTemplate } from '@kubernetes/client-node';
-import { answer, type Cluster, statusOf } from './client.ts';
+import { type Cluster, call, statusOf } from './client.ts';
 
 /** Since this release the feature gate ImageVolume is on by default (KEP-4639). */
 const KEPT_SINCE_MINOR = 35;
@@ -19,7 +19,7 @@ const PROBE: V1PodTemplate = {
 
 /** The API server's version, such as `v1.34.4`. */
 export async function readServerVersion({ k8s, config }: Cluster): Promise<string> {
-  return (await answer("read the API server's version", config.makeApiClient(k8s.VersionApi).getCode())).gitVersion;
+  return (await call("read the API server's version", config.makeApiClient(k8s.VersionApi).getCode())).gitVersion;
 }
 
 /** Whether a release keeps image volumes where its feature gates are left alone. */
@@ -40,7 +40,7 @@ export function keepsByVersion(serverVersion: string): boolean {
 export async function keepsImageVolumes({ k8s, config }: Cluster, namespace: string): Promise<boolean | undefined> {
   const request = config.makeApiClient(k8s.CoreV1Api).createNamespacedPodTemplate({ namespace, body: PROBE, dryRun: 'All' });
   try {
-    const stored = await answer(`try an image volume in a pod template of namespace ${namespace}`, request);
+    const stored = await call(`try an image volume in a pod template of namespace ${namespace}`, request);
     return stored.template?.spec?.volumes?.[0]?.image?.reference === 'preflight';
   } catch (error) {
     const code = statusOf(error);

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Node } from '@kubernetes/client-node';
 import { Failures } from '../observe/failures.ts';
 import type { NodeCount } from '../sideload/settings.ts';
-import { answer, type Cluster, statusOf } from './client.ts';
+import { type Cluster, call, statusOf } from './client.ts';
 import { isSchedulableLinux, mountsImageVolumes } from './node-support.ts';
 
 /** A node is some 20 KiB of JSON: a page is read without holding up admissions. */
@@ -95,8 +95,8 @@ export function followNodes(
       } catch (error) {
         if (ended) return;
         if (failures.add(error)) onProblem(failures.problem);
-        // An API server that is away has not taken the nodes away; one that refuses the list will tell no more of them.
-        if (statusOf(error) !== undefined) tell(undefined);
+        // An API server that is busy or unavailable has not taken the nodes away; one that does not permit the list will tell no more of them.
+        if ([401, 403].includes(statusOf(error) ?? 0)) tell(undefined);
         await sleep(failures.waitMs, undefined, { ref: false });
       }
     }
@@ -122,7 +122,7 @@ async function list({ k8s, config }: Cluster): Promise<Listed> {
   const nodes = new Map<string, NodeKind>();
   let from: string | undefined;
   for (;;) {
-    const page = await answer('list nodes', core.listNode({ limit: PAGE_SIZE, ...(from ? { _continue: from } : {}) }));
+    const page = await call('list nodes', core.listNode({ limit: PAGE_SIZE, ...(from ? { _continue: from } : {}) }));
     for (const node of page.items) {
       const kind = kindOf(node);
       if (kind !== undefined) nodes.set(node.metadata?.name ?? '', kind);

@@ -1,21 +1,21 @@
 /** Connections to ports of pods through the API server and a kubelet, as `kubectl port-forward` makes them. */
 
 import { type Duplex, duplexPair, Writable } from 'node:stream';
-import { answer, type Cluster } from './client.ts';
+import { ApiError, type Cluster, call } from './client.ts';
 
 /**
  * Connects with a port of a pod, wherever this program runs. It needs `get` and `create` of pods/portforward; which of the two
  * depends on the release of the API server.
  *
  * @returns both directions of the connection; it ends when the pod closes it, and fails when the kubelet cannot connect
- * @throws Error when the API server refuses, with `code`, or does not answer
+ * @throws ApiError when the API server refuses or does not answer
  */
 export async function forwardPort({ k8s, config }: Cluster, namespace: string, pod: string, port: number): Promise<Duplex> {
   const [near, far] = duplexPair();
   // The kubelet's sentence about a port that cannot be reached; before it, the port's number, which client-node cuts off.
   const problems = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
-      if (chunk.length > 0) near.destroy(new Error(chunk.toString()));
+      if (chunk.length > 0) near.destroy(new ApiError(chunk.toString(), undefined));
       done();
     },
   });
@@ -23,9 +23,9 @@ export async function forwardPort({ k8s, config }: Cluster, namespace: string, p
     // The WebSocket library rejects with an event, whose message alone holds the status.
     const { message = 'the connection was refused' } = event as { message?: string };
     const [, code] = /response: (\d+)$/.exec(message) ?? [];
-    throw Object.assign(new Error(message), code ? { code: Number(code) } : {});
+    throw new ApiError(message, code ? Number(code) : undefined);
   });
-  const socket = await answer(`connect with port ${port} of pod ${namespace}/${pod} (get and create of pods/portforward)`, opened);
+  const socket = await call(`connect with port ${port} of pod ${namespace}/${pod} (get and create of pods/portforward)`, opened);
   // A function only where client-node is asked to connect again.
   if (typeof socket === 'function') throw new Error('client-node returned no socket');
   socket.onclose = () => void far.end();

@@ -1,7 +1,7 @@
 /** Who may do what, asked of the API server's authorizers. */
 
 import type { V1ResourceAttributes } from '@kubernetes/client-node';
-import { answer, type Cluster } from './client.ts';
+import { type Cluster, call } from './client.ts';
 
 /** One verb on one kind of object. */
 export interface Right {
@@ -38,7 +38,7 @@ export async function lackedRights(
     const review = account
       ? api.createSubjectAccessReview({ body: { spec: { ...subjectOf(account), resourceAttributes } } })
       : api.createSelfSubjectAccessReview({ body: { spec: { resourceAttributes } } });
-    return (await answer(`ask who may ${describeRight(right)}`, review)).status?.allowed === true;
+    return (await call(`ask who may ${describeRight(right)}`, review)).status?.allowed === true;
   };
   const allowed = await Promise.all(rights.map(isAllowed));
   return rights.filter((_right, index) => !allowed[index]);

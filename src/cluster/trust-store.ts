@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { ConflictError, type StoredBundles, type TrustStore, type TrustStoreNames } from '../tls/shared-trust.ts';
-import { answer, type Cluster, orUndefined, statusOf } from './client.ts';
+import { type Cluster, call, orUndefined, statusOf } from './client.ts';
 import { watchObject } from './watch.ts';
 
 /** The one key of the CA Secret. */
@@ -21,7 +21,7 @@ export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhook
 
   return {
     readSecret: async () => {
-      const found = await orUndefined(answer(`read Secret ${namespace}/${secret}`, core.readNamespacedSecret({ name: secret, namespace })));
+      const found = await orUndefined(call(`read Secret ${namespace}/${secret}`, core.readNamespacedSecret({ name: secret, namespace })));
       return (
         found && {
           version: found.metadata?.resourceVersion ?? '',
@@ -45,7 +45,7 @@ export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhook
         { name: secret, namespace, body, fieldManager: `${FIELD_MANAGER}-${hostname()}-${process.pid}` },
         contentType(k8s.PatchStrategy.ServerSideApply),
       );
-      return orConflict(answer(`create Secret ${namespace}/${secret}`, request));
+      return orConflict(call(`create Secret ${namespace}/${secret}`, request));
     },
 
     updateSecret: (text, version, answersRequest) => {
@@ -54,12 +54,12 @@ export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhook
         { name: secret, namespace, body: { metadata, data: { [DATA_KEY]: encode(text) } }, fieldManager: FIELD_MANAGER },
         contentType(k8s.PatchStrategy.MergePatch),
       );
-      return orConflict(answer(`update Secret ${namespace}/${secret}`, request));
+      return orConflict(call(`update Secret ${namespace}/${secret}`, request));
     },
 
     readBundles: async () => {
       const request = admission.readMutatingWebhookConfiguration({ name: webhookConfiguration });
-      const found = await orUndefined(answer(`read MutatingWebhookConfiguration ${webhookConfiguration}`, request));
+      const found = await orUndefined(call(`read MutatingWebhookConfiguration ${webhookConfiguration}`, request));
       return (
         found && {
           version: found.metadata?.resourceVersion ?? '',
@@ -75,7 +75,7 @@ export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhook
         { name: webhookConfiguration, body: { metadata: { resourceVersion: version }, webhooks }, fieldManager: FIELD_MANAGER },
         contentType(k8s.PatchStrategy.StrategicMergePatch),
       );
-      return orConflict(answer(`write caBundle of MutatingWebhookConfiguration ${webhookConfiguration}`, request));
+      return orConflict(call(`write caBundle of MutatingWebhookConfiguration ${webhookConfiguration}`, request));
     },
 
     watch: (onChange) => {

@@ -45,8 +45,7 @@ export function watchObject(
       if (ended) return;
       // It was open and silent: client-node's own timeout, or the API server's.
       if (error === null || (error instanceof Error && error.name === 'TimeoutError')) delay = RETRY_MS;
-      // client-node's watch names the status in another member than its other calls.
-      const code = statusOf(error) ?? (error as { statusCode?: number } | null)?.statusCode;
+      const code = statusOf(error);
       if (code !== undefined && code !== refused) onRefused(code);
       refused = code;
       await sleep(delay, undefined, { ref: false });

@@ -1,6 +1,6 @@
 /** The settings: the table of options, and reading it once, at start. May import tls/, observe/ and sideload/, and knows no cluster. */
 
-import { parseArgs } from 'node:util';
+import { ExpectedError } from '../observe/expected-error.ts';
 import { PROXY_AUTH_FILE, PROXY_AUTH_MOUNT_PATH } from '../sideload/contract.ts';
 import { defaultVariables, pinnedVariables } from '../sideload/environment.ts';
 import { trustedImages } from '../sideload/image.ts';
@@ -8,6 +8,7 @@ import { policyFrom } from '../sideload/policy-source.ts';
 import type { PolicySettings, SideloadSettings } from '../sideload/settings.ts';
 import { namesOfService } from '../tls/names.ts';
 import type { Certificates } from '../tls/source.ts';
+import { type Arguments, readArguments, unexpected } from './arguments.ts';
 import { contradictions, isPinned } from './contradictions.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
 import { BadValueError } from './values.ts';
@@ -53,8 +54,8 @@ export interface Config {
 }
 
 /** The command line or the environment cannot be used. The message lists every problem, a line each. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError';
+export class UsageError extends ExpectedError {
+  override readonly name = 'UsageError';
   readonly problems: readonly string[];
 
   constructor(problems: readonly string[]) {
@@ -64,17 +65,29 @@ export class ConfigError extends Error {
 }
 
 /**
- * Reads the configuration: flags win over environment variables, which win over defaults.
+ * Reads the configuration from a command line that has settings only.
  *
  * @param args the command line without program and subcommand
- * @throws ConfigError with every problem, not just the first
+ * @throws UsageError with every problem, not just the first
  */
 export function readConfig(args: readonly string[], env: Readonly<Record<string, string | undefined>>): Config {
-  const { flags, problems } = readFlags(args);
+  const { flags, positionals, problems } = readArguments(args, OPTIONS);
+  return configOf({ flags, positionals: [], problems: [...positionals.map(unexpected), ...problems] }, env);
+}
+
+/**
+ * Makes the configuration of what was read: flags win over environment variables, which win over defaults.
+ *
+ * @throws UsageError with every problem, those of `read` first
+ */
+export function configOf(read: Arguments, env: Readonly<Record<string, string | undefined>>): Config {
+  const { flags } = read;
+  const problems = [...read.problems];
   const values: Partial<Record<OptionName, unknown>> = {};
   const texts = new Map<OptionName, string>();
   for (const [name, option] of Object.entries(OPTIONS) as [OptionName, Option<unknown>][]) {
-    const flag = flags.get(name);
+    // As its environment variable writes them: one value a line.
+    const flag = flags.get(name)?.join('\n');
     const variable = env[option.variable];
     const text = flag ?? variable ?? option.default;
     texts.set(name, text);
@@ -88,7 +101,7 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
     }
   }
   problems.push(...contradictions(values as Partial<OptionValues>));
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.length > 0) throw new UsageError(problems);
   const { variable } = OPTIONS[METHOD];
   const methodOrigin = flags.has(METHOD) ? `--${METHOD}` : env[variable] === undefined ? 'default' : variable;
   const textOf = (name: OptionName): string => texts.get(name) ?? '';
@@ -103,33 +116,6 @@ export function readConfig(args: readonly string[], env: Readonly<Record<string,
       policyMode: textOf('policy-mode'),
     },
   };
-}
-
-/** Collects the flags' texts; a repeated flag's texts are joined by newlines, as its environment variable writes them. */
-function readFlags(args: readonly string[]): { flags: Map<string, string>; problems: string[] } {
-  const problems: string[] = [];
-  const flags = new Map<string, string>();
-  const { tokens } = parseArgs({
-    args: [...args],
-    options: Object.fromEntries(Object.keys(OPTIONS).map((name) => [name, { type: 'string' as const }])),
-    strict: false,
-    tokens: true,
-  });
-  for (const token of tokens) {
-    if (token.kind === 'positional')
-      problems.push(
-        `unexpected argument ${token.value.includes('=') ? 'with "=", which may be a secret' : JSON.stringify(token.value)}: see --help`,
-      );
-    if (token.kind !== 'option') continue;
-    const option: Option<unknown> | undefined = Object.hasOwn(OPTIONS, token.name) ? OPTIONS[token.name as OptionName] : undefined;
-    const before = flags.get(token.name);
-    if (option === undefined) problems.push(`unknown flag ${token.rawName}: see --help`);
-    else if (token.value === undefined) problems.push(`--${token.name} needs a value: --${token.name}=${option.value}`);
-    else if (before !== undefined && !option.repeatable)
-      problems.push(`--${token.name} is given twice: ${JSON.stringify(before)} and ${JSON.stringify(token.value)}`);
-    else flags.set(token.name, before === undefined ? token.value : `${before}\n${token.value}`);
-  }
-  return { flags, problems };
 }
 
 function certificatesFrom(values: OptionValues, inCluster: boolean): Certificates {

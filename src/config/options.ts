@@ -1,6 +1,7 @@
 /** One table of all settings: the command line, the environment, `--help` and the README's configuration section follow from it. */
 
 import { LAYOUTS, METHODS } from '../sideload/contract.ts';
+import type { ArgumentSpec } from './arguments.ts';
 import {
   appArmorProfile,
   capabilities,
@@ -23,18 +24,15 @@ import {
   workdir,
 } from './values.ts';
 
-export interface Option<T> {
+export interface Option<T> extends ArgumentSpec {
   /** Environment variable; a flag wins over it. */
   readonly variable: string;
   /** As it would be written on the command line. */
   readonly default: string;
-  /** What stands for the value in `--help`. */
   readonly value: string;
   readonly description: string;
   /** Flag may be given several times; the variable then holds one value a line. */
   readonly repeatable?: boolean;
-  /** The value may hold a secret: messages do not show it. */
-  readonly secret?: boolean;
   /** @throws BadValueError */
   readonly parse: (value: string) => T;
 }

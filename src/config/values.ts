@@ -1,6 +1,7 @@
 /** Reading one option's value: each function returns it, or throws BadValueError with what is allowed. */
 
 import { isIP } from 'node:net';
+import { ExpectedError } from '../observe/expected-error.ts';
 import { ENV, METHODS, type Method } from '../sideload/contract.ts';
 import { PINNED_BY_DEFAULT, RESERVED_VARIABLES } from '../sideload/environment.ts';
 import { absolutePath } from '../sideload/paths.ts';
@@ -12,7 +13,7 @@ import { judgeSupervisorImage } from '../sideload/supervisor-image.ts';
 import { isWorkdir } from '../sideload/workdir.ts';
 
 /** The value cannot be taken. The message says what is allowed. */
-export class BadValueError extends Error {
+export class BadValueError extends ExpectedError {
   override readonly name = 'BadValueError';
 }
 

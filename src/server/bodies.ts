@@ -16,13 +16,14 @@ const SLOWEST_BYTES = 128 * 1024;
 /** Each value takes tens of bytes of memory and a part of a microsecond, however short its text is. A pod with 20,000 variables has fewer. */
 const MAX_VALUES = 70_000;
 
-/** A body that is not taken. `statusCode` is the HTTP status of the answer. */
-export class BodyError extends Error {
-  override readonly name = 'BodyError';
+/** A request that is not taken. `statusCode` is the HTTP status of the response. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError';
   readonly statusCode: number;
 
   constructor(statusCode: number, message: string) {
-    super(message);
+    // It may name a key, which is as long as its author likes.
+    super(message.slice(0, 500));
     this.statusCode = statusCode;
   }
 }
@@ -38,15 +39,15 @@ function holdsTooMany(text: string): boolean {
 /**
  * Parses a body.
  *
- * @throws BodyError 400 for what is no JSON, with a sentence that repeats nothing of it; 413 for too many values
+ * @throws RequestError 400 for what is no JSON, with a sentence that repeats nothing of it; 413 for too many values
  */
 export function parseBody(text: string): unknown {
   if (text.length > LARGE_BODY_BYTES && holdsTooMany(text))
-    throw new BodyError(413, `the body holds more than ${MAX_VALUES} values: no pod has as many`);
+    throw new RequestError(413, `the body holds more than ${MAX_VALUES} values: no pod has as many`);
   try {
     return JSON.parse(text);
   } catch {
-    throw new BodyError(400, text === '' ? 'the body is empty, not an AdmissionReview' : 'the body is not valid JSON');
+    throw new RequestError(400, text === '' ? 'the body is empty, not an AdmissionReview' : 'the body is not valid JSON');
   }
 }
 
@@ -68,11 +69,11 @@ export function limitLargeBodies(app: FastifyInstance): void {
       transform: (chunk: Buffer, _encoding, next) => {
         arrived += chunk.length;
         held += chunk.length;
-        next(held > LARGE_BODIES_BYTES ? new BodyError(503, 'too many large requests are under way: try again') : null, chunk);
+        next(held > LARGE_BODIES_BYTES ? new RequestError(503, 'too many large requests are under way: try again') : null, chunk);
       },
     });
     const watch = setInterval(() => {
-      if (arrived - before < SLOWEST_BYTES) counted.destroy(new BodyError(408, 'the body comes too slowly'));
+      if (arrived - before < SLOWEST_BYTES) counted.destroy(new RequestError(408, 'the body comes too slowly'));
       before = arrived;
     }, WATCH_MS);
     counted.once('close', () => clearInterval(watch));

@@ -7,6 +7,7 @@ import type { Operation } from 'fast-json-patch';
 import { type Outcome, printable, REFUSALS, type Warning } from '../sideload/outcome.ts';
 import { type Pod, podShape } from '../sideload/pod.ts';
 import { boolean, misfit, object, string } from '../sideload/shape.ts';
+import { RequestError } from './bodies.ts';
 
 const API_VERSION = 'admission.k8s.io/v1';
 
@@ -19,16 +20,6 @@ export interface AdmissionRequest {
   readonly dryRun: boolean;
   /** The object of the request, which fits `podShape`; empty where no pod is created. */
   readonly pod: Pod;
-}
-
-/** A request body that is not an AdmissionReview this webhook can answer. The message names what is wrong and what is expected. */
-export class MalformedReviewError extends Error {
-  override readonly name = 'MalformedReviewError';
-
-  constructor(message: string) {
-    // It may name a key, which is as long as its author likes.
-    super(message.slice(0, 500));
-  }
 }
 
 /** An API server sends a UUID, of 36 characters. It is echoed, so a long one would cost its length again. */
@@ -45,21 +36,22 @@ const reviewShape = object({
 /**
  * Decodes the JSON value of a request body.
  *
- * @throws MalformedReviewError when it is not an admission.k8s.io/v1 AdmissionReview, or its pod has members of the wrong type
+ * @throws RequestError 400 when it is not an admission.k8s.io/v1 AdmissionReview, or its pod has members of the wrong type
  */
 export function decodeReview(body: unknown): AdmissionRequest {
   const wrong = misfit(reviewShape, body, 'body');
-  if (wrong !== undefined) throw new MalformedReviewError(`not an AdmissionReview: ${wrong}`);
+  if (wrong !== undefined) throw new RequestError(400, `not an AdmissionReview: ${wrong}`);
   const review = body as NonNullable<(typeof reviewShape)['passes']>;
   if (review.kind !== 'AdmissionReview' || review.apiVersion !== API_VERSION) {
     const found = `${JSON.stringify(review.apiVersion)}, kind ${JSON.stringify(review.kind)}`.slice(0, 200);
-    throw new MalformedReviewError(`expected apiVersion "${API_VERSION}", kind "AdmissionReview", found apiVersion ${found}`);
+    throw new RequestError(400, `expected apiVersion "${API_VERSION}", kind "AdmissionReview", found apiVersion ${found}`);
   }
   const { request } = review;
-  if (!request?.uid) throw new MalformedReviewError('not an AdmissionReview: request.uid is missing');
+  if (!request?.uid) throw new RequestError(400, 'not an AdmissionReview: request.uid is missing');
   if (request.uid.length > LONGEST_UID) {
     const found = `${request.uid.length} characters`;
-    throw new MalformedReviewError(
+    throw new RequestError(
+      400,
       `not an AdmissionReview: request.uid has ${found}, more than the ${LONGEST_UID} allowed: an API server sends a UUID`,
     );
   }
@@ -72,7 +64,7 @@ export function decodeReview(body: unknown): AdmissionRequest {
   const pod = (createsPod ? (request.object ?? {}) : {}) as Pod;
   if (createsPod) {
     const misshapen = misfit(podShape, pod, '');
-    if (misshapen !== undefined) throw new MalformedReviewError(`request.object is not a v1 Pod: ${misshapen}`);
+    if (misshapen !== undefined) throw new RequestError(400, `request.object is not a v1 Pod: ${misshapen}`);
   }
   return { uid: request.uid, namespace: request.namespace ?? '', createsPod, dryRun: request.dryRun === true, pod };
 }

@@ -6,8 +6,8 @@ import type { Metrics } from '../observe/metrics.ts';
 import { decide } from '../sideload/decide.ts';
 import { type Outcome, printable, skip } from '../sideload/outcome.ts';
 import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
-import { BODY_LIMIT_BYTES, BodyError, limitLargeBodies, parseBody } from './bodies.ts';
-import { type AdmissionRequest, decodeReview, encodeReview, MalformedReviewError } from './review.ts';
+import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody, RequestError } from './bodies.ts';
+import { type AdmissionRequest, decodeReview, encodeReview } from './review.ts';
 
 /** The API server closes idle connections after 90 s (client-go's transport); whoever closes first must not be us. */
 const KEEP_ALIVE_MS = 100_000;
@@ -102,14 +102,14 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   });
 
   app.setErrorHandler((error: FastifyError, request, reply) => {
-    if (error instanceof BodyError && error.statusCode !== 400) {
+    if (error instanceof RequestError && error.statusCode !== 400) {
       // The rest of the body is not read.
       reply.header('connection', 'close');
       if (error.statusCode === 503) reply.header('retry-after', '1');
       answerError(reply, error.statusCode, error.message);
       return;
     }
-    const code = error instanceof MalformedReviewError ? 400 : (error.statusCode ?? 500);
+    const code = error.statusCode ?? 500;
     if (code >= 500) deps.log.error({ err: error }, 'admission failed');
     else deps.log.warn({ code, remoteAddress: request.ip }, error.message);
     answerError(reply, code, code >= 500 ? 'internal error of openshell-sideload: see its log' : error.message);

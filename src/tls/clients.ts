@@ -2,6 +2,7 @@
 
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { ExpectedError } from '../observe/expected-error.ts';
 
 /** As often as a mounted ConfigMap or Secret is looked at for serving certificates. */
 const POLL_MS = 10_000;
@@ -17,11 +18,11 @@ export async function readClientAuthorities(file: string): Promise<string> {
   try {
     const text = await readFile(file, 'utf8');
     const certificates = text.match(CERTIFICATE) ?? [];
-    if (certificates.length === 0) throw new Error('it holds no certificate (PEM)');
+    if (certificates.length === 0) throw new ExpectedError('it holds no certificate (PEM)');
     for (const certificate of certificates) new X509Certificate(certificate);
     return text;
   } catch (cause) {
-    throw new Error(`--require-client-cert ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new ExpectedError(`--require-client-cert ${file}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 

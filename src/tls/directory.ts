@@ -1,6 +1,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ExpectedError } from '../observe/expected-error.ts';
 import { type CertificatePair, checkPair } from './pair.ts';
 
 /** File names as in a Secret of type kubernetes.io/tls, which cert-manager writes too. */
@@ -31,7 +32,7 @@ export async function readCertificateDirectory(dir: string): Promise<{ pair: Cer
     return { pair: { cert, key }, notAfter: new Date(leaf.validTo) };
   } catch (cause) {
     const detail = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`no usable certificate in ${dir} (${CERT_FILE}, ${KEY_FILE}): ${detail}`, { cause });
+    throw new ExpectedError(`no usable certificate in ${dir} (${CERT_FILE}, ${KEY_FILE}): ${detail}`, { cause });
   }
 }
 

@@ -1,4 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { ExpectedError } from '../observe/expected-error.ts';
 
 /** A serving certificate (PEM, the chain leaf first) and its private key (PEM). */
 export interface CertificatePair {
@@ -14,7 +15,7 @@ export interface CertificatePair {
 export function readPair({ cert, key }: CertificatePair): X509Certificate {
   const leaf = parse('the certificate', () => new X509Certificate(cert));
   const privateKey = parse('the private key', () => createPrivateKey(key));
-  if (!leaf.checkPrivateKey(privateKey)) throw new Error('the private key does not belong to the certificate');
+  if (!leaf.checkPrivateKey(privateKey)) throw new ExpectedError('the private key does not belong to the certificate');
   return leaf;
 }
 
@@ -27,8 +28,9 @@ export function readPair({ cert, key }: CertificatePair): X509Certificate {
  */
 export function checkPair(pair: CertificatePair, at: Date): X509Certificate {
   const leaf = readPair(pair);
-  if (new Date(leaf.validFrom) > at) throw new Error(`the certificate is not valid before ${new Date(leaf.validFrom).toISOString()}`);
-  if (new Date(leaf.validTo) <= at) throw new Error(`the certificate expired at ${new Date(leaf.validTo).toISOString()}`);
+  if (new Date(leaf.validFrom) > at)
+    throw new ExpectedError(`the certificate is not valid before ${new Date(leaf.validFrom).toISOString()}`);
+  if (new Date(leaf.validTo) <= at) throw new ExpectedError(`the certificate expired at ${new Date(leaf.validTo).toISOString()}`);
   return leaf;
 }
 
@@ -36,6 +38,6 @@ function parse<T>(what: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    throw new Error(`${what} is not PEM that can be read`, { cause });
+    throw new ExpectedError(`${what} is not PEM that can be read`, { cause });
   }
 }

@@ -2,13 +2,14 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import { ExpectedError } from '../observe/expected-error.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { makeAuthority } from './issue.ts';
 import type { CertificatePair } from './pair.ts';
 import { formatTrust, NewerTrustError, nextStep, parseTrust, type Step, type Trust, type TrustPolicy } from './trust.ts';
 
 /** Somebody else wrote first: read again. */
-export class ConflictError extends Error {
+export class ConflictError extends ExpectedError {
   override readonly name = 'ConflictError';
 }
 
@@ -99,7 +100,7 @@ export async function converge(
       log.debug('another replica wrote first: reading again');
     }
   }
-  throw new Error(`no agreement on the CA after ${MAX_STEPS} steps: does something else write the Secret or caBundle?`);
+  throw new ExpectedError(`no agreement on the CA after ${MAX_STEPS} steps: does something else write the Secret or caBundle?`);
 }
 
 /** @throws ConflictError when another replica wrote first */

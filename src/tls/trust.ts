@@ -9,6 +9,7 @@
  */
 
 import { X509Certificate } from 'node:crypto';
+import { ExpectedError } from '../observe/expected-error.ts';
 import { type CertificatePair, readPair } from './pair.ts';
 
 /** A CA with its key. */
@@ -85,7 +86,7 @@ export function certificatesOf(bundle: string, now: Date): string[] {
 }
 
 /** The Secret was written by a later version of the webhook, which keeps more or other things in it. */
-export class NewerTrustError extends Error {
+export class NewerTrustError extends ExpectedError {
   override readonly name = 'NewerTrustError';
 }
 
@@ -104,9 +105,9 @@ export function formatTrust(trust: Trust): string {
 export function parseTrust(text: string, now: Date): Trust {
   const stored = JSON.parse(text) as (Partial<Trust> & { version?: number }) | null;
   if ((stored?.version ?? FORMAT) > FORMAT) throw new NewerTrustError(`it has format ${stored?.version}, this version knows ${FORMAT}`);
-  if (!stored?.active || !Array.isArray(stored.retiring)) throw new Error('it does not hold an active CA');
+  if (!stored?.active || !Array.isArray(stored.retiring)) throw new ExpectedError('it does not hold an active CA');
   for (const { cert, until } of stored.retiring as RetiringAuthority[]) {
-    if (typeof cert !== 'string' || Number.isNaN(Date.parse(until))) throw new Error('a retiring CA in it cannot be read');
+    if (typeof cert !== 'string' || Number.isNaN(Date.parse(until))) throw new ExpectedError('a retiring CA in it cannot be read');
   }
   const trust = { active: parseAuthority(stored.active, now), retiring: stored.retiring };
   try {
@@ -118,11 +119,11 @@ export function parseTrust(text: string, now: Date): Trust {
 
 function parseAuthority({ cert, key, trustedSince }: Authority, now: Date): Authority {
   const certificate = readPair({ cert, key });
-  if (!certificate.ca) throw new Error('a certificate in it is not a CA');
-  if (new Date(certificate.validTo) <= now) throw new Error(`its CA expired at ${new Date(certificate.validTo).toISOString()}`);
+  if (!certificate.ca) throw new ExpectedError('a certificate in it is not a CA');
+  if (new Date(certificate.validTo) <= now) throw new ExpectedError(`its CA expired at ${new Date(certificate.validTo).toISOString()}`);
   if (trustedSince === undefined) return { cert, key };
   const since = Date.parse(trustedSince);
-  if (Number.isNaN(since)) throw new Error('a date in it cannot be read');
+  if (Number.isNaN(since)) throw new ExpectedError('a date in it cannot be read');
   return { cert, key, trustedSince: new Date(Math.min(since, now.getTime())).toISOString() };
 }
 

@@ -1,7 +1,7 @@
 /** The backstop of manifests/components/backstop: whether it is in force, and knows the webhook's choices. */
 
 import type { V1ValidatingAdmissionPolicy, V1ValidatingAdmissionPolicyBinding } from '@kubernetes/client-node';
-import { answer } from '../../cluster/client.ts';
+import { call } from '../../cluster/client.ts';
 import { backstopLiterals, type LiteralName } from '../backstop-literals.ts';
 import type { Context } from './context.ts';
 import { ENTRIES } from './entries.ts';
@@ -60,12 +60,12 @@ function uncovered(bindings: readonly V1ValidatingAdmissionPolicyBinding[]): str
 export async function checkBackstop({ cluster: { k8s, config }, configuration, deployed }: Context): Promise<Finding | readonly Finding[]> {
   const admission = config.makeApiClient(k8s.AdmissionregistrationV1Api);
   const name = `${(await configuration()).metadata?.name}-backstop`;
-  const { items: policies } = await answer('list ValidatingAdmissionPolicies', admission.listValidatingAdmissionPolicy());
+  const { items: policies } = await call('list ValidatingAdmissionPolicies', admission.listValidatingAdmissionPolicy());
   const find = (policy: string): V1ValidatingAdmissionPolicy | undefined => policies.find(({ metadata }) => metadata?.name === policy);
   const stored = find(name);
   if (!stored) return skipped(`not installed: ${COMPONENT} adds it, ${DOCUMENTED} says what it is for`);
 
-  const { items } = await answer('list ValidatingAdmissionPolicyBindings', admission.listValidatingAdmissionPolicyBinding());
+  const { items } = await call('list ValidatingAdmissionPolicyBindings', admission.listValidatingAdmissionPolicyBinding());
   const bindingsOf = (policy: string) => items.filter((binding) => binding.spec?.policyName === policy && denies(binding));
   const bindings = bindingsOf(name);
   const problems: Finding[] = uncovered(bindings).map((pods) =>

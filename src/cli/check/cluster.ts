@@ -1,6 +1,6 @@
 /** What the cluster can do, for an installation that is there or is to come. */
 
-import { answer } from '../../cluster/client.ts';
+import { call } from '../../cluster/client.ts';
 import { keepsByVersion, keepsImageVolumes, readServerVersion } from '../../cluster/image-volumes.ts';
 import { countNodes } from '../../cluster/nodes.ts';
 import { judgeSupervisorImage } from '../../sideload/supervisor-image.ts';
@@ -29,7 +29,7 @@ async function apiServer({ cluster }: Context): Promise<Finding> {
 
 async function admissionApi({ cluster: { k8s, config } }: Context): Promise<Finding> {
   const request = config.makeApiClient(k8s.AdmissionregistrationV1Api).getAPIResources();
-  const { resources } = await answer('read which resources admissionregistration.k8s.io/v1 has', request);
+  const { resources } = await call('read which resources admissionregistration.k8s.io/v1 has', request);
   if (resources.some(({ name }) => name === 'mutatingwebhookconfigurations')) return ok('admissionregistration.k8s.io/v1');
   return failed('admissionregistration.k8s.io/v1 has no mutatingwebhookconfigurations', 'start kube-apiserver with that API enabled');
 }

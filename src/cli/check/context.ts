@@ -1,7 +1,7 @@
 /** What checks look at, read once and only when one of them asks for it. */
 
 import type { V1Deployment, V1MutatingWebhookConfiguration, V1Namespace, V1Pod } from '@kubernetes/client-node';
-import { answer, type Cluster } from '../../cluster/client.ts';
+import { type Cluster, call } from '../../cluster/client.ts';
 import type { Config } from '../../config/config.ts';
 import { NAMESPACE_LABEL } from '../../sideload/contract.ts';
 import type { SideloadSettings } from '../../sideload/settings.ts';
@@ -51,13 +51,13 @@ export function contextOf(cluster: Cluster, config: Config, pre: boolean, sandbo
     replicas: once(async () => {
       const labels = Object.entries((await deployment()).spec?.selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
       const request = core.listNamespacedPod({ namespace, labelSelector: labels.join() });
-      const { items } = await answer(`list pods of namespace ${namespace}`, request);
+      const { items } = await call(`list pods of namespace ${namespace}`, request);
       // Evicted pods stay as Failed.
       return items.filter(({ metadata, status }) => metadata?.deletionTimestamp === undefined && status?.phase !== 'Failed');
     }),
     configuration: once(async () => {
       const request = cluster.config.makeApiClient(k8s.AdmissionregistrationV1Api).listMutatingWebhookConfiguration();
-      const { items } = await answer('list MutatingWebhookConfigurations', request);
+      const { items } = await call('list MutatingWebhookConfigurations', request);
       const ours = items.filter((candidate) => entriesOf(candidate).length > 0);
       const called = ours.find(({ webhooks }) => webhooks?.some(({ clientConfig }) => clientConfig.service?.namespace === namespace));
       const found = called ?? ours[0];
@@ -66,7 +66,7 @@ export function contextOf(cluster: Cluster, config: Config, pre: boolean, sandbo
     }),
     labelledNamespaces: once(async () => {
       const request = core.listNamespace({ labelSelector: NAMESPACE_LABEL });
-      return (await answer('list namespaces', request)).items;
+      return (await call('list namespaces', request)).items;
     }),
   };
 }

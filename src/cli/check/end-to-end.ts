@@ -1,6 +1,6 @@
 /** A sandbox for each pod label, created as a dry run: what the API server would store. */
 
-import { answer, statusOf } from '../../cluster/client.ts';
+import { call, statusOf } from '../../cluster/client.ts';
 import {
   MANAGED_BY_LABEL,
   MANAGED_BY_OPENSHELL,
@@ -57,7 +57,7 @@ const tryLabel =
     let stored: Pod;
     try {
       // The client's classes carry dates; the core reads JSON.
-      stored = JSON.parse(JSON.stringify(await answer(`create a sandbox in namespace ${namespace}`, request)));
+      stored = JSON.parse(JSON.stringify(await call(`create a sandbox in namespace ${namespace}`, request)));
     } catch (error) {
       if (statusOf(error) === undefined || !(error instanceof Error)) throw error;
       return failed(error.message, wayOut(error.message, namespace));

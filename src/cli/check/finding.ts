@@ -1,5 +1,7 @@
 /** What a check finds. Only `failed` makes the command fail. */
 
+import { ExpectedError } from '../../observe/expected-error.ts';
+
 type Status = 'ok' | 'warning' | 'failed' | 'skipped';
 
 export interface Finding {
@@ -20,7 +22,7 @@ export const failed = (detail: string, wayOut: string): Finding => ({ status: 'f
 export const skipped = (detail: string): Finding => ({ status: 'skipped', detail });
 
 /** What keeps a check from an answer. The check that meets it first fails with it; those that need that one are skipped. */
-export class Obstacle extends Error {
+export class Obstacle extends ExpectedError {
   override readonly name = 'Obstacle';
   readonly wayOut: string;
 

@@ -4,7 +4,7 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
-import { answer } from '../../cluster/client.ts';
+import { call } from '../../cluster/client.ts';
 
 export interface Handshake {
   /** What is served; it may be expired, or for another name. */
@@ -45,7 +45,7 @@ export async function shakeHands(server: string, connection: Duplex, name: strin
     connection.once('close', () => reject(new Error('the connection was closed')));
   });
   try {
-    return await answer(`shake hands with ${server}`, done);
+    return await call(`shake hands with ${server}`, done);
   } finally {
     connection.destroy();
   }

@@ -1,6 +1,6 @@
 /** Whether the webhook is there, ready, and called. */
 
-import { answer } from '../../cluster/client.ts';
+import { call } from '../../cluster/client.ts';
 import { readDeployed } from '../deployed.ts';
 import { checkBackstop } from './backstop.ts';
 import type { Context } from './context.ts';
@@ -58,7 +58,7 @@ async function endpoints({ cluster: { k8s, config }, configuration }: Context): 
       const { name, namespace } = target;
       const labelSelector = `kubernetes.io/service-name=${name}`;
       const request = discovery.listNamespacedEndpointSlice({ namespace, labelSelector });
-      const { items } = await answer(`list EndpointSlices of namespace ${namespace}`, request);
+      const { items } = await call(`list EndpointSlices of namespace ${namespace}`, request);
       const addresses = items.flatMap((slice) => slice.endpoints ?? []).filter(({ conditions }) => conditions?.ready !== false);
       return addresses.length > 0
         ? ok(`Service ${namespace}/${name} has ${addresses.length} ready`)

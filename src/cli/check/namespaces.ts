@@ -1,7 +1,7 @@
 /** Namespaces that opted in, and whether sandboxes can be created there. */
 
 import type { V1MutatingWebhook, V1Namespace } from '@kubernetes/client-node';
-import { answer } from '../../cluster/client.ts';
+import { call } from '../../cluster/client.ts';
 import { readConfigMapKeys } from '../../cluster/config-maps.ts';
 import { NAMESPACE_LABEL, POLICY_ENFORCED, POLICY_MODE_LABEL, SANDBOX_LABEL } from '../../sideload/contract.ts';
 import type { Pod } from '../../sideload/pod.ts';
@@ -63,7 +63,7 @@ async function policiesIn(namespace: V1Namespace, { cluster }: Context, settings
     return [failed(`${name} enforces a policy, and --policy is no image by digest: sandboxes are refused there`, 'docs/policy.md')];
   const core = cluster.config.makeApiClient(cluster.k8s.CoreV1Api);
   const request = core.listNamespacedPod({ namespace: name, labelSelector: `${SANDBOX_LABEL}=true`, limit: MAX_PODS });
-  const { items } = await answer(`list pods of namespace ${name}`, request);
+  const { items } = await call(`list pods of namespace ${name}`, request);
   const pods = items.map((pod) => JSON.parse(JSON.stringify(pod)) as Pod);
   const wanted = new Map<string, Set<string>>();
   const files = [...(judged.policy.operator?.configMaps ?? []), ...pods.flatMap((pod) => policyFilesOf(pod, judged))];

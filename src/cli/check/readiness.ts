@@ -2,7 +2,7 @@
 
 import { request } from 'node:http';
 import type { V1Pod } from '@kubernetes/client-node';
-import { answer } from '../../cluster/client.ts';
+import { call } from '../../cluster/client.ts';
 import type { Context } from './context.ts';
 import { type Finding, failed, ok } from './finding.ts';
 import { connectWith, isRunning } from './replicas.ts';
@@ -24,7 +24,7 @@ async function askReadiness(context: Context, pod: string, port: number): Promis
     call.on('error', reject).end();
   });
   try {
-    return (await answer(`read the readiness of pod ${pod}`, read)).split('\n').filter((line) => line.startsWith('['));
+    return (await call(`read the readiness of pod ${pod}`, read)).split('\n').filter((line) => line.startsWith('['));
   } finally {
     connection.destroy();
   }

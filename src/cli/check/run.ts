@@ -1,7 +1,7 @@
 /** Runs checks one after the other. */
 
 import { statusOf } from '../../cluster/client.ts';
-import { ConfigError } from '../../config/config.ts';
+import { UsageError } from '../../config/config.ts';
 import { type Finding, failed, Obstacle, skipped } from './finding.ts';
 
 export interface Check<Context> {
@@ -52,7 +52,7 @@ export async function* runChecks<Context>(
 function findingOf(error: unknown): Finding {
   if (error instanceof Obstacle) return failed(error.message, error.wayOut);
   // Of the Deployment: what the command line says was read before.
-  if (error instanceof ConfigError)
+  if (error instanceof UsageError)
     return failed(error.problems.join('; '), 'correct the arguments and variables of the Deployment: README.md#configuration');
   const message = error instanceof Error ? error.message : String(error);
   const refused = statusOf(error) === 401 || statusOf(error) === 403;

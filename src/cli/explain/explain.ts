@@ -1,6 +1,6 @@
 /** `openshell-sideload explain`: would this pod be injected, and why. */
 
-import { ConfigError } from '../../config/config.ts';
+import { UsageError } from '../../config/config.ts';
 import { type Pod, podShape } from '../../sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
 import { misfit } from '../../sideload/shape.ts';
@@ -29,11 +29,11 @@ function explainManifests({ flags, config }: CommandLine): string {
   const found = readManifests(flags.get('filename') ?? []).flatMap(({ source, value }) =>
     findPods(value).map(({ pointer, pod }) => ({ title: `${source}${pointer}`, path: pointer.slice(1).replaceAll('/', '.'), pod })),
   );
-  if (found.length === 0) throw new ConfigError(['the manifests hold no pods, and nothing that makes pods']);
+  if (found.length === 0) throw new UsageError(['the manifests hold no pods, and nothing that makes pods']);
   return found
     .map(({ title, path, pod }) => {
       const wrong = misfit(podShape, pod, path);
-      if (wrong !== undefined) throw new ConfigError([`${title} is not valid: ${wrong}`]);
+      if (wrong !== undefined) throw new UsageError([`${title} is not valid: ${wrong}`]);
       return format(title, explainPod(pod as Pod, undefined, config, UNKNOWN_CLUSTER));
     })
     .join('\n');
@@ -49,7 +49,7 @@ async function run(line: CommandLine): Promise<number> {
       ? [`expected one name, found ${JSON.stringify(positionals.slice(1))}`]
       : []),
   ];
-  if (problems.length > 0) throw new ConfigError(problems);
+  if (problems.length > 0) throw new UsageError(problems);
   if (name === undefined) {
     process.stdout.write(explainManifests(line));
     return EXIT.done;

@@ -1,10 +1,11 @@
 /** What a cluster has around a pod that is there: everything that decides what becomes of one like it. */
 
-import { type Access, answer, connect, orUndefined } from '../../cluster/client.ts';
+import { type Access, call, connect, orUndefined } from '../../cluster/client.ts';
 import { readConfigMapKeys } from '../../cluster/config-maps.ts';
 import { keepsByVersion, keepsImageVolumes, readServerVersion } from '../../cluster/image-volumes.ts';
 import { countNodes } from '../../cluster/nodes.ts';
 import type { Config } from '../../config/config.ts';
+import { ExpectedError } from '../../observe/expected-error.ts';
 import { type Pod, podShape } from '../../sideload/pod.ts';
 import { type ClusterFacts, settingsIn } from '../../sideload/settings.ts';
 import { misfit } from '../../sideload/shape.ts';
@@ -30,13 +31,13 @@ export async function readSurroundings(
   const core = kubeconfig.makeApiClient(k8s.CoreV1Api);
   const admission = kubeconfig.makeApiClient(k8s.AdmissionregistrationV1Api);
   const where = namespace ?? kubeconfig.getContextObject(kubeconfig.getCurrentContext())?.namespace ?? 'default';
-  const pod = await answer(`read pod ${where}/${name}`, core.readNamespacedPod({ name, namespace: where }));
-  const { metadata } = await answer(`read namespace ${where}`, core.readNamespace({ name: where }));
+  const pod = await call(`read pod ${where}/${name}`, core.readNamespacedPod({ name, namespace: where }));
+  const { metadata } = await call(`read namespace ${where}`, core.readNamespace({ name: where }));
   const deployed = await readDeployed(cluster, fallback.namespace);
   const config = deployed?.config ?? fallback;
   const { webhookConfiguration } = config;
   const webhooks = await orUndefined(
-    answer(
+    call(
       `read MutatingWebhookConfiguration ${webhookConfiguration}`,
       admission.readMutatingWebhookConfiguration({ name: webhookConfiguration }),
     ),
@@ -47,7 +48,7 @@ export async function readSurroundings(
   // The client's classes carry dates; the core reads JSON.
   const plain: unknown = JSON.parse(JSON.stringify(pod));
   const wrong = misfit(podShape, plain, '');
-  if (wrong !== undefined) throw new Error(`pod ${where}/${name}: ${wrong}`);
+  if (wrong !== undefined) throw new ExpectedError(`pod ${where}/${name}: ${wrong}`);
   const labels = metadata?.labels ?? {};
   const configMaps = await Promise.all(
     policyFilesOf(plain as Pod, settingsIn(labels, config.sideload)).map(async ({ name: file, keys }) => ({

@@ -1,7 +1,7 @@
 /** Where the texts of a policy are: files, and ConfigMaps of manifests. Pure: it is given what the files hold. */
 
 import { isScalar, LineCounter, parseAllDocuments, Scalar } from 'yaml';
-import { ConfigError } from '../../config/config.ts';
+import { UsageError } from '../../config/config.ts';
 import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../../sideload/contract.ts';
 import { isMap } from './findings.ts';
 
@@ -21,7 +21,7 @@ const same = (line: number): number => line;
  * Finds the policy texts of a file: a policy.yaml or a policy.rego as it is, or each ConfigMap with such a key.
  *
  * @param file its name, for messages; a name that ends with .rego is one of rules
- * @throws ConfigError when it holds Kubernetes objects but no policy
+ * @throws UsageError when it holds Kubernetes objects but no policy
  */
 export function policyTexts(file: string, text: string): PolicyText[] {
   if (file.endsWith('.rego')) return [{ kind: 'rules', source: file, text, lineInFile: same }];
@@ -32,7 +32,7 @@ export function policyTexts(file: string, text: string): PolicyText[] {
   const isObject = documents.some((document) => document.has('apiVersion') && document.has('kind'));
   if (!isObject) return [{ kind: 'data', source: file, text, lineInFile: same }];
   const broken = documents.flatMap(({ errors }) => errors)[0];
-  if (broken) throw new ConfigError([`${file}:${lines.linePos(broken.pos[0]).line}: the manifest is not valid YAML: ${broken.message}`]);
+  if (broken) throw new UsageError([`${file}:${lines.linePos(broken.pos[0]).line}: the manifest is not valid YAML: ${broken.message}`]);
   const texts = documents.flatMap((document) => {
     if (document.get('kind') !== 'ConfigMap') return [];
     const metadata = (document.toJS() as { metadata?: unknown }).metadata;
@@ -48,6 +48,6 @@ export function policyTexts(file: string, text: string): PolicyText[] {
       ];
     });
   });
-  if (texts.length === 0) throw new ConfigError([`${file}: no ConfigMap with ${POLICY_DATA_FILE} or ${POLICY_RULES_FILE} below data`]);
+  if (texts.length === 0) throw new UsageError([`${file}: no ConfigMap with ${POLICY_DATA_FILE} or ${POLICY_RULES_FILE} below data`]);
   return texts;
 }
