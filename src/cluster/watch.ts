@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Failures } from '../observe/failures.ts';
 import { type Cluster, statusOf } from './client.ts';
 
 const RETRY_MS = 1_000;
@@ -24,13 +25,13 @@ export function watchObject(
   const watch = new k8s.Watch(config);
   let ended = false;
   let current: AbortController | undefined;
-  let delay = RETRY_MS;
+  const failures = new Failures(RETRY_MS, MAX_RETRY_MS);
   let refused: number | undefined;
 
   const once = (): Promise<unknown> =>
     new Promise((resolve) => {
       const onEvent = (): void => {
-        delay = RETRY_MS;
+        failures.end();
         onChange();
       };
       watch.watch(path, { fieldSelector: `metadata.name=${name}` }, onEvent, resolve).then((controller) => {
@@ -44,12 +45,12 @@ export function watchObject(
       const error = await once();
       if (ended) return;
       // It was open and silent: client-node's own timeout, or the API server's.
-      if (error === null || (error instanceof Error && error.name === 'TimeoutError')) delay = RETRY_MS;
+      if (error === null || (error instanceof Error && error.name === 'TimeoutError')) failures.end();
+      else failures.add(error);
       const code = statusOf(error);
       if (code !== undefined && code !== refused) onRefused(code);
       refused = code;
-      await sleep(delay, undefined, { ref: false });
-      delay = Math.min(delay * 2, MAX_RETRY_MS);
+      await sleep(failures.inARow === 0 ? RETRY_MS : failures.waitMs, undefined, { ref: false });
     }
   };
   void follow();

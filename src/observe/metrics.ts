@@ -7,25 +7,6 @@ import type { ImageFit } from '../sideload/supervisor-image.ts';
 
 const IMAGE_VOLUME_STATES: readonly ClusterFacts['imageVolumes'][] = ['kept', 'dropped', 'unknown', 'assumed'];
 
-/** Counts by label values, which are words joined by spaces. */
-class Tally {
-  readonly labelNames: string[];
-  readonly #counts = new Map<string, number>();
-
-  constructor(labelNames: string[]) {
-    this.labelNames = labelNames;
-  }
-
-  count(values: string): void {
-    this.#counts.set(values, (this.#counts.get(values) ?? 0) + 1);
-  }
-
-  handOver(counter: Counter): void {
-    counter.reset();
-    for (const [values, count] of this.#counts) counter.labels(...values.split(' ')).inc(count);
-  }
-}
-
 /** The process's Prometheus metrics; `registry` renders them. */
 export type Metrics = ReturnType<typeof createMetrics>;
 
@@ -38,26 +19,17 @@ export function createMetrics(version: string, lostLines: () => number) {
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
 
-  // What every review counts is added up here and handed over when it is asked for: an object of labels takes longer than a decision.
-  const admissions = new Tally(['outcome', 'reason', 'method', 'dry_run']);
-  new Counter({
+  const admissions = new Counter({
     name: 'openshell_sideload_admissions_total',
     help: 'Admission reviews answered, by verdict (skip, inject, refuse), reason code, method and dry run.',
-    labelNames: admissions.labelNames,
+    labelNames: ['outcome', 'reason', 'method', 'dry_run'],
     registers,
-    collect() {
-      admissions.handOver(this);
-    },
   });
-  const warnings = new Tally(['warning']);
-  new Counter({
+  const warnings = new Counter({
     name: 'openshell_sideload_warnings_total',
     help: 'Warnings given with admitted pods, by code.',
-    labelNames: warnings.labelNames,
+    labelNames: ['warning'],
     registers,
-    collect() {
-      warnings.handOver(this);
-    },
   });
   const duration = new Histogram({
     name: 'openshell_sideload_admission_duration_seconds',
@@ -143,8 +115,8 @@ export function createMetrics(version: string, lostLines: () => number) {
     registry,
     admission(outcome: Outcome, dryRun: boolean, seconds: number): void {
       const method = outcome.verdict === 'inject' ? outcome.method : 'none';
-      admissions.count(`${outcome.verdict} ${outcome.reason} ${method} ${dryRun}`);
-      if (outcome.verdict !== 'refuse') for (const { code } of outcome.warnings ?? []) warnings.count(code);
+      admissions.inc({ outcome: outcome.verdict, reason: outcome.reason, method, dry_run: String(dryRun) });
+      if (outcome.verdict !== 'refuse') for (const { code } of outcome.warnings ?? []) warnings.inc({ warning: code });
       duration.observe(seconds);
     },
     httpError(code: number): void {

@@ -1,13 +1,13 @@
 /** Serving certificates that this replica signs itself, in memory, with the CA that all replicas share through a Secret. */
 
-import { X509Certificate } from 'node:crypto';
 import { Failures } from '../observe/failures.ts';
 import type { ReadinessCheck } from '../observe/readiness.ts';
 import { issueServing } from './issue.ts';
 import type { ServingNames } from './names.ts';
 import type { CertificatePair } from './pair.ts';
+import { readinessOf, renewalDue, type Serving } from './serving.ts';
 import { converge, type Seen, type SharedTrustDeps } from './shared-trust.ts';
-import { type Authority, certificatesOf, settledAt, type Trust } from './trust.ts';
+import { settledAt } from './trust.ts';
 
 /** A change that no watch told is seen this much later. */
 const RESYNC_MS = 30_000;
@@ -28,13 +28,6 @@ export interface SelfManaged {
   readonly stop: () => void;
 }
 
-interface Serving {
-  /** The CA that signed it, as certificatesOf() spells it. */
-  readonly ca: string;
-  readonly renewAt: Date;
-  readonly notAfter: Date;
-}
-
 /**
  * Keeps the shared trust and this replica's certificate in order until stopped. Never throws: while the API server is away
  * the last known CA goes on signing, and everything is tried again.
@@ -51,34 +44,17 @@ export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps
   let running = false;
   let timer: NodeJS.Timeout | undefined;
 
-  const isSettled = (authority: Authority, now: Date): boolean => (settledAt(authority, policy) ?? Infinity) <= now;
-  const isTrusted = (ca: string, now: Date): boolean =>
-    seen.bundles.length > 0 && seen.bundles.every((bundle) => certificatesOf(bundle, now).includes(ca));
-  /** The CA that signs, as certificatesOf() spells it; undefined when it has expired. */
-  const activeCa = (trust: Trust, now: Date): string | undefined => certificatesOf(trust.active.cert, now)[0];
-
-  /**
-   * Signs a new certificate when there is none, when the one that is served is in its last third, or when its CA is a former
-   * one. A certificate of a former CA stays while API servers trust it and the new CA has not settled.
-   *
-   * No certificate outlives the last look at the shared trust by more than a serving lifetime: that long a CA is trusted
-   * after it has been replaced, and a replica that is cut off does not learn that it was.
-   */
   const renew = async (): Promise<void> => {
     const now = new Date();
-    const { trust, at } = seen;
-    const active = trust && activeCa(trust, now);
-    if (!active) return;
-    const caEnd = new Date(new X509Certificate(active).validTo).getTime();
-    const notAfter = new Date(Math.min(at + policy.servingLifetime, caEnd));
-    if (notAfter <= now) return;
-    if (serving?.ca === active && (serving.renewAt > now || notAfter <= serving.notAfter)) return;
-    if (serving && serving.ca !== active && serving.notAfter > now && isTrusted(serving.ca, now) && !isSettled(trust.active, now)) return;
-    const pair = await issueServing(trust.active, names, now, notAfter);
-    serving = { ca: active, notAfter, renewAt: new Date(now.getTime() + ((notAfter.getTime() - now.getTime()) * 2) / 3) };
+    const due = renewalDue(serving, seen, policy, now);
+    if (!due) return;
+    const { certificate, key } = due.active;
+    const { notAfter } = due;
+    const pair = await issueServing({ cert: certificate.pem, key }, names, now, notAfter);
+    serving = { ca: certificate, notAfter, renewAt: new Date(now.getTime() + ((notAfter.getTime() - now.getTime()) * 2) / 3) };
     onPair(pair, notAfter);
     metrics.rotation('serving');
-    metrics.authority(new Date(caEnd));
+    metrics.authority(certificate.notAfter);
     log.info({ notAfter }, 'serving certificate signed');
   };
 
@@ -136,21 +112,7 @@ export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps
   const unwatch = store.watch(() => void run());
   void run();
   return {
-    readiness: () => {
-      const now = new Date();
-      const { trust, bundles } = seen;
-      const { problem } = failures;
-      const fail = (detail: string): ReadinessCheck => ({ name: 'certificate', ready: false, detail });
-      if (!serving) return fail(`none signed yet: ${problem || 'the CA is not known'}`);
-      if (serving.notAfter <= now) return fail(`expired at ${serving.notAfter.toISOString()}: ${problem}`);
-      if (bundles.length === 0) return fail('the webhook configuration is missing or has no entries');
-      if (!isTrusted(serving.ca, now)) return fail('caBundle does not hold its CA yet');
-      // Others serve certificates that API servers trust already: until they have learnt of this CA, the others answer.
-      if (trust && trust.retiring.length > 0 && serving.ca === activeCa(trust, now) && !isSettled(trust.active, now)) {
-        return fail('API servers may not have learnt of its CA yet');
-      }
-      return { name: 'certificate', ready: true, detail: `trusted by caBundle, valid until ${serving.notAfter.toISOString()}` };
-    },
+    readiness: () => readinessOf(serving, seen, failures.problem, policy, new Date()),
     stop: () => {
       stopped = true;
       clearTimeout(timer);

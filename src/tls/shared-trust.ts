@@ -4,9 +4,10 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { ExpectedError } from '../observe/expected-error.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import { type Bundle, certificateOf, readBundle } from './bundle.ts';
 import { makeAuthority } from './issue.ts';
-import type { CertificatePair } from './pair.ts';
-import { formatTrust, NewerTrustError, nextStep, parseTrust, type Step, type Trust, type TrustPolicy } from './trust.ts';
+import { readPair } from './pair.ts';
+import { type Authority, formatTrust, NewerTrustError, nextStep, parseTrust, type Step, type Trust, type TrustPolicy } from './trust.ts';
 
 /** Somebody else wrote first: read again. */
 export class ConflictError extends ExpectedError {
@@ -61,8 +62,8 @@ export interface SharedTrustDeps {
 export interface Seen {
   /** The last one that could be used; undefined before the first. */
   readonly trust: Trust | undefined;
-  /** caBundle (PEM) of every entry of the webhook configuration. */
-  readonly bundles: readonly string[];
+  /** caBundle of every entry of the webhook configuration. */
+  readonly bundles: readonly Bundle[];
   /** Milliseconds since 1970; 0 before the first look. */
   readonly at: number;
 }
@@ -88,7 +89,7 @@ export async function converge(
     const now = new Date();
     const read = readTrust(secret, now);
     trust = read.trust ?? trust;
-    const bundles = stored?.entries.map(({ bundle }) => bundle) ?? [];
+    const bundles = stored?.entries.map(({ bundle }) => readBundle(bundle)) ?? [];
     onSeen({ trust, bundles, at: now.getTime() });
     const step = nextStep({ trust: read.trust, bundles, rotationRequested: secret?.rotationRequested ?? false }, now, policy);
     if (step.do === 'wait') return { until: step.until, wrote };
@@ -114,7 +115,7 @@ async function perform(
 ): Promise<void> {
   const version = secret?.version ?? '';
   switch (step.do) {
-    case 'found': {
+    case 'create': {
       const text = formatTrust({ active: await newAuthority(now, policy), retiring: step.retiring });
       await (secret ? store.updateSecret(text, version, true) : store.createSecret(text));
       const fields = { trusted: step.retiring.length };
@@ -140,8 +141,9 @@ async function perform(
   }
 }
 
-function newAuthority(now: Date, policy: TrustPolicy): Promise<CertificatePair> {
-  return makeAuthority(`openshell-sideload CA ${randomUUID()}`, now, new Date(now.getTime() + policy.caLifetime));
+async function newAuthority(now: Date, policy: TrustPolicy): Promise<Authority> {
+  const pair = await makeAuthority(`openshell-sideload CA ${randomUUID()}`, now, new Date(now.getTime() + policy.caLifetime));
+  return { certificate: certificateOf(readPair(pair)), key: pair.key };
 }
 
 /** @throws NewerTrustError: what a later version wrote is neither used nor overwritten */

@@ -12,8 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { readBundle, valid } from '../../src/tls/bundle.ts';
 import { makeAuthority } from '../../src/tls/issue.ts';
-import { certificatesOf } from '../../src/tls/trust.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
 import { kubeconfigOf, linesOf } from './webhook.ts';
@@ -45,7 +45,8 @@ async function bundles(): Promise<string[]> {
   return webhooks.map(({ clientConfig }) => Buffer.from(clientConfig.caBundle ?? '', 'base64').toString());
 }
 
-const authorities = async (): Promise<number[]> => (await bundles()).map((bundle) => certificatesOf(bundle, new Date()).length);
+const authorities = async (): Promise<number[]> =>
+  (await bundles()).map((bundle) => valid(readBundle(bundle).certificates, new Date()).length);
 const setBundle = (entry: number, pem: string): Promise<string> =>
   kubectl(
     'patch',
@@ -94,7 +95,7 @@ const allReady = (...some: Replica[]): Promise<void> =>
 
 /** The certificate that a replica shows to a client that trusts the bundle; throws when the client does not trust it. */
 async function handshake(port: number, ca: string): Promise<string> {
-  const socket: TLSSocket = connect({ host: '127.0.0.1', port, ca: certificatesOf(ca, new Date()), servername: SERVICE });
+  const socket: TLSSocket = connect({ host: '127.0.0.1', port, ca: valid(readBundle(ca).certificates, new Date()), servername: SERVICE });
   try {
     await new Promise<void>((resolve, reject) => socket.once('secureConnect', resolve).once('error', reject));
     return socket.getPeerCertificate().fingerprint256;
@@ -364,7 +365,7 @@ describe('a CA of seconds', () => {
     const seen = new Set<string>();
     const probing = probe(one, two);
     await waitFor('the third CA', async () => {
-      for (const bundle of await bundles()) for (const pem of certificatesOf(bundle, new Date())) seen.add(pem);
+      for (const bundle of await bundles()) for (const pem of valid(readBundle(bundle).certificates, new Date())) seen.add(pem);
       return seen.size >= 3;
     }, [one, two]);
     expect((await probing.stop()).failures).toEqual([]);

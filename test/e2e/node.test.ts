@@ -14,7 +14,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import type { Pod } from '../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
-import { certificatesOf } from '../../src/tls/trust.ts';
+import { readBundle, valid } from '../../src/tls/bundle.ts';
 import { CHART, NAMESPACE, RELEASE, runHelm } from './chart.ts';
 import { type Cluster, startCluster } from './cluster/node.ts';
 import { WAIT_FLAG, waitFor } from './cluster/process.ts';
@@ -298,7 +298,7 @@ describe('under a steady stream of pod creations', () => {
     const { webhooks } = JSON.parse(await kubectl(['get', ...CONFIGURATION, '-o', 'json']));
     return webhooks.map(
       ({ clientConfig }: { clientConfig: { caBundle: string } }) =>
-        certificatesOf(Buffer.from(clientConfig.caBundle, 'base64').toString(), new Date()).length,
+        valid(readBundle(Buffer.from(clientConfig.caBundle, 'base64').toString()).certificates, new Date()).length,
     );
   };
   const bundleHolds = (count: number): Promise<void> =>

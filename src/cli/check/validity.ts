@@ -1,7 +1,7 @@
 /** Whether certificates end too soon. */
 
 import { X509Certificate } from 'node:crypto';
-import { certificatesOf } from '../../tls/trust.ts';
+import { readBundle } from '../../tls/bundle.ts';
 import { type Finding, failed, ok, warning } from './finding.ts';
 
 const HOUR_MS = 60 * 60 * 1000;
@@ -45,8 +45,7 @@ export function judgeValidity(
 
 /** Looks at the CA of a bundle that lives longest: the others are those that it replaces, or that replace it. */
 export function judgeBundle(what: string, bundle: string, now: Date, limit: Limit, wayOut: string): Finding {
-  const everyOne = certificatesOf(bundle, new Date(0));
-  const authorities = everyOne.map((pem) => new X509Certificate(pem));
+  const authorities = readBundle(bundle).certificates.map(({ pem }) => new X509Certificate(pem));
   const [last] = authorities.toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
   const which = authorities.length === 1 ? 'its CA' : `the CA that lives longest of its ${authorities.length}`;
   if (last) return judgeValidity(`${what}: ${which}`, last, now, limit, wayOut);
