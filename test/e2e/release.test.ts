@@ -187,10 +187,9 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
       cluster.run(['get', 'validatingadmissionpolicies,validatingadmissionpolicybindings', '-o', 'name']);
     await helm(UPGRADE, { backstop: { enabled: true } });
     expect((await policies()).split('\n')).toContain('validatingadmissionpolicy.admissionregistration.k8s.io/openshell-sideload-backstop');
-    // Until the API server has read the ConfigMap, it refuses.
     await waitFor('a sandbox that the backstop admits', async () => isInjected((await create()) ?? {}));
     await helm(UPGRADE, {});
-    expect(await policies()).toBe('');
+    expect(await policies()).not.toContain('backstop');
   });
 
   it('has caBundle written by somebody else only where that is asked for', async () => {
@@ -212,7 +211,7 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
     expect(kinds.size).toBeGreaterThan(8);
     const stream = startStream(cluster, 'agents', 50, sandbox(), () => undefined);
     await cluster.run(['delete', 'mutatingwebhookconfiguration', RELEASE]);
-    await waitFor('sandboxes are left alone', async () => {
+    await waitFor('sandboxes are left unchanged', async () => {
       const pod = await create();
       return pod !== undefined && !isInjected(pod);
     });
