@@ -1,4 +1,4 @@
-/** Reviews of all kinds, as a busy platform sends them: most are sandboxes to be injected, some are refused or left alone, a few are large. */
+/** Reviews of all kinds, as a busy platform sends them: most are sandboxes to be injected, some are refused or left unchanged, a few are large. */
 
 import jsonPatch from 'fast-json-patch';
 import { readConfig } from '../src/config/config.ts';
@@ -14,7 +14,7 @@ import { pod } from './reviews.ts';
 /** Of 4,000; those of a MiB are so few that what waits behind them is beyond the 99th percentile. */
 const COUNT = 4000;
 const LARGE = [1024, 64, 64, 256, 64, 64, 256, 64, 64].map((kib) => kib * 1024);
-/** One of so many is refused, and as many are left alone. */
+/** One of so many is refused, and as many are left unchanged. */
 const ODD = 12;
 
 const { sideload } = readConfig([], {});

@@ -3,7 +3,7 @@
  * when its event loop is held up, or when a review is not answered.
  *
  * wrk sends the next review on a connection as soon as the last is answered, and so leaves the server no rest; connections are
- * made anew for each slice. `--minutes=10 --slice=10 --connections=16`, slices in seconds; `--write` puts tables and plot into
+ * made again for each slice. `--minutes=10 --slice=10 --connections=16`, slices in seconds; `--write` puts tables and plot into
  * docs/performance.md and docs/images.
  */
 
@@ -35,7 +35,7 @@ const reviews = mixedReviews();
 const file = bench.write(reviews);
 const server = await bench.start('product', reviews[0] ?? '');
 
-/** Reads the metrics of the admin port; each reading starts the event loop's histogram anew. Returns the sum of a metric over its labels. */
+/** Reads the metrics of the admin port; each reading starts the event loop's histogram again. Returns the sum of a metric over its labels. */
 async function scrape(): Promise<(metric: string, label?: string) => number> {
   const answer = await fetch(`http://127.0.0.1:${server.adminPort}/metrics`);
   const text = await answer.text();
@@ -80,7 +80,7 @@ await server.stop();
 
 const answered = (outcome: string): string =>
   metrics('openshell_sideload_admissions_total', `outcome="${outcome}"`).toLocaleString('en-US');
-const counts = `${answered('inject')} injected, ${answered('refuse')} refused, ${answered('skip')} left alone`;
+const counts = `${answered('inject')} injected, ${answered('refuse')} refused, ${answered('skip')} left unchanged`;
 const { table, holds } = verdict(slices, metrics('openshell_sideload_log_lines_lost_total'));
 const conditions = `${dayAndMachine()}; ${minutes} minutes in slices of ${sliceSeconds} s, ${connections} connections, TLS 1.3, server and load on a core each; ${counts}`;
 const printed = `![Memory, latency and event loop delay over time](images/soak.svg)\n\n${table}\n\n${summary(slices)}\n\n${conditions}`;

@@ -1,6 +1,6 @@
 /**
  * `npm run demo`: starts the webhook on a free port, sends it the pods of this folder as the API server would (HTTPS, the CA
- * verified) and prints what it does to each, and all outcomes at the end.
+ * verified) and prints what each is for, what the webhook does to it, and all outcomes at the end.
  */
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -20,15 +20,22 @@ import { namesOfService } from '../src/tls/names.ts';
 
 const folder = new URL('./', import.meta.url);
 
-/** The pods of this folder; other documents, such as the ConfigMap of a policy, are no business of the webhook. */
-function readPods(): { file: string; pod: object }[] {
+const NEXT = `What to do next
+  Change a file in examples/, or add one, and run this again.
+  Explain a pod of your own:    node_modules/.bin/node src/main.ts explain -f FILE
+  Send one review yourself:     npm start, then the curl line in docs/reference/metrics.md
+  Install it into a cluster:    docs/quickstart.md`;
+
+/** The pods of this folder; other documents, such as the ConfigMap of a policy never reach the webhook. */
+function readPods(): { file: string; purpose: string; pod: object }[] {
   const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'));
-  return files.flatMap((file) =>
-    parseAllDocuments(readFileSync(new URL(file, folder), 'utf8'))
-      .map((document) => document.toJS())
-      .filter(({ kind }) => kind === 'Pod')
-      .map((pod) => ({ file, pod })),
-  );
+  return files.flatMap((file) => {
+    const text = readFileSync(new URL(file, folder), 'utf8');
+    // The first line of each file says what it shows.
+    const purpose = text.slice(2, text.indexOf('\n'));
+    const objects = parseAllDocuments(text).map((document) => document.toJS());
+    return objects.filter(({ kind }) => kind === 'Pod').map((pod) => ({ file, purpose, pod }));
+  });
 }
 
 /** Sends one pod's creation and returns the webhook's response. */
@@ -47,14 +54,14 @@ function send(port: number, ca: Buffer, pod: unknown): Promise<ReviewResponse['r
   return new Promise((resolve, reject) => {
     const call = request(
       { host: 'localhost', port, path: '/mutate', method: 'POST', ca, headers: { 'content-type': 'application/json' } },
-      (answer) => {
+      (response) => {
         let body = '';
-        answer.setEncoding('utf8').on('data', (chunk: string) => {
+        response.setEncoding('utf8').on('data', (chunk: string) => {
           body += chunk;
         });
-        answer.on('end', () => {
-          if (answer.statusCode === 200) resolve((JSON.parse(body) as ReviewResponse).response);
-          else reject(new Error(`HTTP ${answer.statusCode}: ${body}`));
+        response.on('end', () => {
+          if (response.statusCode === 200) resolve((JSON.parse(body) as ReviewResponse).response);
+          else reject(new Error(`HTTP ${response.statusCode}: ${body}`));
         });
       },
     );
@@ -76,8 +83,8 @@ function outcomeOf(file: string, { allowed, patch, auditAnnotations }: ReviewRes
   return `${paint('bold', file)}: ${verdict} (reason ${reason ?? skipped}${how})`;
 }
 
-function show(line: string, pod: object, response: ReviewResponse['response']): void {
-  console.log(`${line}\n${'-'.repeat(stripVTControlCharacters(line).length)}`);
+function show(line: string, purpose: string, pod: object, response: ReviewResponse['response']): void {
+  console.log(`${line}\n${'-'.repeat(stripVTControlCharacters(line).length)}\n  ${purpose}`);
   if (response.status) console.log(`  ${response.status.code} ${response.status.reason}: ${response.status.message}`);
   for (const warning of response.warnings ?? []) console.log(`  ${paint('yellow', 'Warning:')} ${warning}`);
   if (response.patch) {
@@ -95,13 +102,13 @@ try {
   const ca = readFileSync(join(tls, CA_FILE));
   console.log(`The webhook serves at https://localhost:${running.port}/mutate\n`);
   const outcomes: string[] = [];
-  for (const { file, pod } of readPods()) {
+  for (const { file, purpose, pod } of readPods()) {
     const response = await send(running.port, ca, pod);
     const outcome = outcomeOf(file, response);
     outcomes.push(outcome);
-    show(outcome, pod, response);
+    show(outcome, purpose, pod, response);
   }
-  console.log(`All outcomes:\n${outcomes.map((outcome) => `  ${outcome}`).join('\n')}`);
+  console.log(`All outcomes:\n${outcomes.map((outcome) => `  ${outcome}`).join('\n')}\n\n${NEXT}`);
   await running.drain();
 } finally {
   rmSync(tls, { recursive: true });

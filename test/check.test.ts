@@ -50,7 +50,7 @@ describe('the entries of the webhook configuration', () => {
     ['reinvocationPolicy is Never', { reinvocationPolicy: 'Never' }],
     ['objectSelector asks for team too', { objectSelector: alsoFor('team') }],
     ['objectSelector asks for openshell.ai/sandbox in (yes) too', { objectSelector: { matchLabels: { 'openshell.ai/sandbox': 'yes' } } }],
-    ['matchConditions friends let sandboxes pass', { matchConditions: [{ name: 'friends', expression: 'false' }] }],
+    ['matchConditions friends skip sandboxes', { matchConditions: [{ name: 'friends', expression: 'false' }] }],
     ['it does not call /mutate:', { clientConfig: { service: { name: 'a', namespace: 'b', path: '/mutate/enforced' } } }],
     ['no rule covers the creation of pods', { rules: [] }],
     ['no rule covers', { rules: [{ operations: ['UPDATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }] }],
@@ -58,7 +58,7 @@ describe('the entries of the webhook configuration', () => {
     ['no rule covers', { rules: [{ operations: ['*'], apiGroups: ['*'], apiVersions: ['*'], resources: ['*'], scope: 'Cluster' }] }],
   ])('let sandboxes pass: %s', (sentence, change) => {
     const findings = judgeEntries(changed(change)).filter(({ status }) => status === 'failed');
-    expect(findings).toMatchObject([{ detail: expect.stringContaining(sentence), wayOut: expect.stringContaining('kubectl apply') }]);
+    expect(findings).toMatchObject([{ detail: expect.stringContaining(sentence), fix: expect.stringContaining('kubectl apply') }]);
   });
 
   it.each<[string, Partial<V1MutatingWebhook>]>([
@@ -143,7 +143,7 @@ describe('the rights', () => {
     expect(webhookRights(readConfig(['--tls-cert-dir=/tls', '--preflight=off'], {}))).toEqual([]);
   });
 
-  it('of whoever installs it cover every kind of manifests/base', () => {
+  it('of anyone who installs it cover every kind of manifests/base', () => {
     const files = readdirSync(new URL('../manifests/base', import.meta.url)).filter((file) => file !== 'kustomization.yaml');
     const objects = files.flatMap((file) => parseAllDocuments(read(`manifests/base/${file}`)).map((document) => document.toJS()));
     const needed = objects.map(
@@ -309,7 +309,7 @@ describe('a run', () => {
     ]);
   });
 
-  it('turns whatever a check throws into a cross with a way out', async () => {
+  it('turns whatever a check throws into a failed check with a fix', async () => {
     const throwing = (name: string, error: unknown) => ({ name, run: async () => Promise.reject(error) });
     const forbidden = new ApiError('cannot list nodes: nodes is forbidden (403)', 403);
     const results = await run({
@@ -317,13 +317,13 @@ describe('a run', () => {
       checks: [throwing('a', new Obstacle('absent', 'make it')), throwing('b', forbidden), throwing('c', 'text')],
     });
     expect(results).toMatchObject([
-      { status: 'failed', detail: 'absent', wayOut: 'make it' },
-      { status: 'failed', detail: forbidden.message, wayOut: expect.stringContaining('kubectl auth can-i') },
-      { status: 'failed', detail: 'text', wayOut: expect.stringContaining('kubectl') },
+      { status: 'failed', detail: 'absent', fix: 'make it' },
+      { status: 'failed', detail: forbidden.message, fix: expect.stringContaining('kubectl auth can-i') },
+      { status: 'failed', detail: 'text', fix: expect.stringContaining('kubectl') },
     ]);
   });
 
-  it('is shown with signs, and the way out below', async () => {
+  it('is shown with signs, and the fix below', async () => {
     const results = await run({
       heading: 'one',
       checks: [{ name: 'a', run: async () => [ok('fine'), failed('no', 'do this\nand that'), skipped('off')] }],
@@ -333,7 +333,7 @@ describe('a run', () => {
       ok: false,
       checks: [
         { group: 'one', name: 'a', status: 'ok', detail: 'fine' },
-        { group: 'one', name: 'a', status: 'failed', detail: 'no', wayOut: 'do this\nand that' },
+        { group: 'one', name: 'a', status: 'failed', detail: 'no', fix: 'do this\nand that' },
         { group: 'one', name: 'a', status: 'skipped', detail: 'off' },
       ],
     });

@@ -42,7 +42,7 @@ describe('a pod is refused with a sentence that says what to change', () => {
 
 const TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount';
 
-describe('a pod is left alone', () => {
+describe('a pod is left unchanged', () => {
   const marked = { 'openshell.ai/sideloaded': 'image-volume' };
   it.each([
     { why: 'without labels', pod: sandbox({ labels: {} }), reason: 'not-labelled' },
@@ -222,7 +222,7 @@ describe('the method', () => {
       expected: 'init-container',
     },
     { why: 'auto is an init container where nothing is known', flags: auto, expected: 'init-container' },
-    { why: 'is an init container while nobody knows what becomes of image volumes', facts: UNANSWERED, expected: 'init-container' },
+    { why: 'is an init container while it is not known what becomes of image volumes', facts: UNANSWERED, expected: 'init-container' },
   ])('$why', ({ annotations, flags, facts, expected }) => {
     expect(inject(sandbox(annotations ? { annotations } : {}), flags, facts).method).toBe(expected);
   });
@@ -235,7 +235,7 @@ describe('the sandbox container', () => {
     { why: 'is the one named agent', containers, expected: 'agent' },
     { why: 'is the first where none is named agent', containers: [containers[0], containers[2]], expected: 'mesh' },
     {
-      why: 'is the one that bears a supervisor already, where none is named agent',
+      why: 'is the one that has a supervisor already, where none is named agent',
       containers: [containers[0], agent({ ...LAUNCHED, name: 'main' })],
       expected: 'main',
     },

@@ -1,5 +1,5 @@
 /**
- * Pods as other drivers make them: the goldens show that they are left alone; here a part is taken away or changed, each in
+ * Pods as other drivers make them: the goldens show that they are left unchanged; here a part is taken away or changed, each in
  * turn, and none of the results is waved through.
  */
 

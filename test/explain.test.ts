@@ -46,7 +46,7 @@ describe('a pod is explained step by step', () => {
       'yes container: agent: its name',
       "yes method: image-volume: the operator's (default)",
       'yes cluster: API server v1.36.3 keeps image volumes, 3 of 3 schedulable Linux nodes are known to mount them',
-      'yes supervisor: not there yet',
+      'yes supervisor: none yet',
       'yes policy: files that OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA name',
       'result result: injected: the supervisor was put into the pod',
     ]);
@@ -98,7 +98,7 @@ describe('a pod is explained step by step', () => {
     {
       why: 'its supervisor',
       pod: sandbox({ spec: { containers: [agent({ name: 'a' }), agent({ ...LAUNCHED, name: 'b' })] } }),
-      says: 'yes container: b: it bears a supervisor already',
+      says: 'yes container: b: it has a supervisor already',
     },
   ])('with the container because of $why', ({ pod, says }) => {
     expect(explained(pod)).toContain(says);
@@ -124,17 +124,17 @@ describe('a pod is explained step by step', () => {
     {
       why: 'of a cluster without the webhook',
       around: { ...AROUND, entries: undefined },
-      says: ['no webhook: the MutatingWebhookConfiguration is not there'],
+      says: ['no webhook: the MutatingWebhookConfiguration does not exist'],
     },
   ])('$why, which never reaches the webhook', ({ around, says }) => {
     const lines = explained(sandbox(), { around });
     for (const line of says) expect(lines).toContain(line);
-    expect(lines.at(-1)).toBe('result result: the webhook is not called: the pod is stored as it is');
+    expect(lines.at(-1)).toBe('result result: the webhook is not called: the pod is stored unchanged');
   });
 
   it('that a manifest holds, without a cluster', () => {
     expect(explained(sandbox(), { around: 'none' })[0]).toBe(
-      'unknown namespace: not looked at: it has to carry openshell.ai/sideload=enabled',
+      'unknown namespace: not checked: it needs the label openshell.ai/sideload=enabled',
     );
   });
 
@@ -181,7 +181,7 @@ describe('a pod is explained step by step', () => {
   it.each([
     { keys: ['policy.yaml', 'policy.rego'], says: 'yes policy files: ConfigMap agents/p has policy.yaml, policy.rego' },
     { keys: ['policy.yaml'], says: 'no policy files: ConfigMap agents/p lacks policy.rego: the pod waits until it is added' },
-    { keys: 'missing' as const, says: 'no policy files: ConfigMap agents/p is not there: the pod waits until it is created' },
+    { keys: 'missing' as const, says: 'no policy files: ConfigMap agents/p does not exist: the pod waits until it is created' },
     { keys: 'forbidden' as const, says: 'unknown policy files: you may not read ConfigMap agents/p' },
   ])('with the ConfigMap of its policy: $keys', ({ keys, says }) => {
     const configMaps = [{ name: 'agents/p', wanted: ['policy.yaml', 'policy.rego'], keys }];

@@ -101,12 +101,16 @@ describe('what is printed', () => {
     const once = inject(['-f', '-'], WEB).stdout;
     const { code, stdout, stderr } = inject(['-f', '-'], once);
     expect([code, stdout]).toEqual([0, once]);
-    expect(stderr).toContain('left alone (already-sideloaded: ');
+    expect(stderr).toContain('left unchanged (already-sideloaded: ');
   });
 
   it('is the input, byte for byte, where nothing is to be done', () => {
     const odd = '\n# only\n---\n---\nkind:   Service\napiVersion: v1\n...\n---\na: [1,\n  2]';
-    expect(inject(['-f', '-'], odd)).toEqual({ code: 0, stdout: odd, stderr: 'no pods, and nothing that makes pods: nothing to inject\n' });
+    expect(inject(['-f', '-'], odd)).toEqual({
+      code: 0,
+      stdout: odd,
+      stderr: 'no Pod and no kind with a pod template: nothing to inject\n',
+    });
   });
 
   it('separates the documents of several files', () => {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
+import { stripVTControlCharacters } from 'node:util';
 import { describe, expect, it } from 'vitest';
 
 /** A process that logs some lines, says on its standard error how many found no room, and ends in some way. */
@@ -20,6 +21,16 @@ function logging(lines: number, end: string) {
   return { child, linesOf };
 }
 
+describe('the log of a terminal', () => {
+  it('has readable lines', async () => {
+    const script = `
+      import { openTerminalLog } from ${JSON.stringify(new URL('../src/observe/log.ts', import.meta.url).href)};
+      (await openTerminalLog('info')).logger.info({ port: 8443 }, 'serving');`;
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    expect(stripVTControlCharacters(await text(child.stdout))).toMatch(/^\[[\d:.]+\] INFO: serving\n {4}port: 8443\n$/);
+  });
+});
+
 describe('the log', () => {
   it.each(['process.exit(1)', 'setTimeout(() => process.exit(0), 200)', ''])(
     'holds all lines when the process ends by %j, in order unless it ends while another thread writes',
@@ -36,7 +47,7 @@ describe('the log', () => {
     },
   );
 
-  it('holds up nobody while it is not read, and counts what finds no room', async () => {
+  it('delays nothing while it is not read, and counts the dropped lines', async () => {
     const total = 100_000;
     const { child, linesOf } = logging(total, '');
     const [told] = await once(child.stderr, 'data');

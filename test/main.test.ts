@@ -1,9 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { request } from 'node:https';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 
@@ -77,10 +79,25 @@ describe('the command', () => {
     expect(lines.map(({ msg }) => msg)).toEqual([
       'made certificates for local use; ca.crt is what clients trust',
       'serving',
-      'asked to stop',
+      'stopping',
       'draining',
       'stopped',
     ]);
+  });
+
+  it('injects the pod of examples/review.json', async () => {
+    const webhook = run(['--port=0', '--admin-port=0', '--shutdown-delay=0']);
+    const { port } = await started(webhook);
+    const call = request({
+      ...{ host: 'localhost', port, path: '/mutate', method: 'POST', ca: readFileSync(join(cwd, 'certs/ca.crt')) },
+      headers: { 'content-type': 'application/json' },
+    }).end(readFileSync(new URL('../examples/review.json', import.meta.url)));
+    const [response] = await once(call, 'response');
+    expect(await json(response)).toMatchObject({
+      response: { allowed: true, patchType: 'JSONPatch', auditAnnotations: { reason: 'injected' } },
+    });
+    webhook.child.kill('SIGTERM');
+    await webhook.ended;
   });
 
   it('ends with 1 when a port is taken', async () => {

@@ -151,7 +151,7 @@ export const REFUSED_PODS: readonly Refusal[] = [
     reason: 'image-volume-dropped',
     pod: sandbox(),
     facts: DROPPING,
-    says: 'v1.34.4 drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: set annotation openshell.ai/sideload-method to init-container',
+    says: 'v1.34.4 drops image volumes (feature gate ImageVolume is off), so the supervisor would be missing: set annotation openshell.ai/sideload-method to init-container',
   },
   {
     why: 'an API server that drops image volumes, and no other method allowed',
@@ -873,21 +873,21 @@ export const REFUSED_PODS: readonly Refusal[] = [
     }),
   ),
   {
-    why: "a driver's image volume while nobody knows what becomes of it",
+    why: "a driver's image volume while it is not known what becomes of it",
     reason: 'image-volume-unknown',
     pod: sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent(LAUNCHED)] } }),
     facts: UNANSWERED,
     says: 'try again in a moment',
   },
   {
-    why: 'an annotation for an image volume while nobody knows what becomes of it',
+    why: 'an annotation for an image volume while it is not known what becomes of it',
     reason: 'image-volume-unknown',
     pod: sandbox({ annotations: method('image-volume') }),
     facts: UNANSWERED,
     says: 'set annotation openshell.ai/sideload-method to init-container (the operator: --preflight=off)',
   },
   {
-    why: 'a policy from an image while nobody knows what becomes of it',
+    why: 'a policy from an image while it is not known what becomes of it',
     reason: 'image-volume-unknown',
     pod: sandbox({ annotations: method('init-container'), spec: { containers: [agent({ env: null })] } }),
     flags: ['--policy=image:registry.example/policy:1'],

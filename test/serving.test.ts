@@ -80,7 +80,7 @@ describe('a replica is ready', () => {
       seen: see(own, [bundle(certificate('c', -1))]),
       says: 'does not hold',
     },
-    { why: 'not while its new CA settles', serving: signedBy(B), seen: see(replaced(0), [bundle(B, A)]), says: 'may not have learnt' },
+    { why: 'not while its new CA settles', serving: signedBy(B), seen: see(replaced(0), [bundle(B, A)]), says: 'may not know its CA' },
     { why: 'while the new CA settles, with one of the former', serving: signedBy(A), seen: see(replaced(0), [bundle(B, A)]), ready: true },
   ])('$why', ({ serving, seen, ready = false, says = 'trusted by caBundle' }) => {
     expect(readinessOf(serving, seen, 'no answer', policy, now)).toEqual({

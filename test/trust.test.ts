@@ -108,7 +108,7 @@ describe('the next step', () => {
     });
   });
 
-  it('lets the staged CA settle anew when caBundle lost it', () => {
+  it('lets the staged CA settle again when caBundle lost it', () => {
     const trusted: Trust = { active: ca(a, settled), next: ca(b, settled), retiring: [] };
     expect(step(see(trusted, [pem(a, b), pem(a)]))).toMatchObject({ do: 'store', trust: { next: ca(b) } });
     expect(step(see({ ...trusted, next: ca(b) }, [pem(a, b), pem(a)]))).toEqual({ do: 'publish', bundle: pem(a, b) });

@@ -272,7 +272,7 @@ describe('the webhook over TLS', () => {
     const metrics = await (await fetch(`http://127.0.0.1:${limited.adminPort}/metrics`)).text();
     expect(metrics).toContain('openshell_sideload_connections_refused_total{limit="per-peer"} 1');
     expect(metrics).toContain('openshell_sideload_connections_refused_total{limit="total"} 1');
-    const lines = logged.filter(({ msg }) => String(msg).startsWith('connections are closed'));
+    const lines = logged.filter(({ msg }) => String(msg).startsWith('connections closed'));
     expect(lines).toMatchObject([{ limit: 'per-peer', peer: expect.stringContaining('127.0.0.1'), connections: 1 }]);
     first?.destroy();
     await expect.poll(async () => (await dial('127.0.0.2')) !== undefined).toBe(true);
@@ -352,7 +352,7 @@ describe('the webhook over TLS', () => {
     expect([(await admin(running, '/healthz')).status, (await admin(running, '/readyz')).status]).toEqual([200, 200]);
     expect(await (await admin(running, '/readyz?verbose')).text()).toEqual(
       expect.stringMatching(
-        /^\[\+\] serving: accepting admission reviews\n\[\+\] certificate: from .*\/tls, valid until 20.*Z\n\[\+\] cluster: not asked: image volumes are assumed to be kept\n\[\+\] supervisor image: ghcr.io\/nvidia\/openshell\/supervisor:0.0.110: in-pod supervisor of OpenShell 0.0.110\nok$/,
+        /^\[\+\] serving: accepting admission reviews\n\[\+\] certificate: from .*\/tls, valid until 20.*Z\n\[\+\] cluster: not asked: assumed to keep image volumes\n\[\+\] supervisor image: ghcr.io\/nvidia\/openshell\/supervisor:0.0.110: in-pod supervisor of OpenShell 0.0.110\nok$/,
       ),
     );
     expect((await admin(running, '/mutate')).status).toBe(404);
@@ -456,7 +456,7 @@ describe('the serving certificate', () => {
 });
 
 describe('local certificates', () => {
-  it('are made once, with private keys for the owner only, and made anew when their time nears its end', async () => {
+  it('are made once, with private keys for the owner only, and made again when their time nears its end', async () => {
     const local = join(dir, 'local');
     expect(await ensureLocalCertificates(local, NAMES)).toBe(true);
     const made = readFileSync(join(local, 'tls.crt'), 'utf8');

@@ -41,11 +41,11 @@ async function run({ flags, config }: CommandLine): Promise<number> {
 export const backstop: Command = {
   usage: 'backstop [--ephemeral-containers ACTION] [SETTINGS]',
   description:
-    'Prints the backstop, a ValidatingAdmissionPolicy, for the settings of the webhook: give it the same. Apply it with kubectl, or list it under resources of a kustomization. No cluster is asked.',
+    'Prints the backstop, a ValidatingAdmissionPolicy, for the settings of the webhook: give it the same options. Apply it with kubectl, or list it under resources of a kustomization. It needs no cluster.',
   options: {
     'ephemeral-containers': {
       value: 'ACTION',
-      description: 'What to do with ephemeral containers in sandboxes: refuse (default), or allow, which leaves them to RBAC.',
+      description: 'Ephemeral containers in sandboxes: refuse (default), or allow, which leaves them to RBAC.',
     },
   },
   takesWords: false,

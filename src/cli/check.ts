@@ -51,13 +51,16 @@ async function run({ flags, config }: CommandLine): Promise<number> {
 export const check: Command = {
   usage: 'check [--pre] [-o json] [--in NAMESPACE] [--context NAME] [SETTINGS]',
   description:
-    'Looks whether the webhook of a cluster guards its sandboxes: a list of ticks (✓), warnings (!) and crosses (✗), each cross with the way out. Nothing is changed; pods are tried as dry runs. It ends with 1 when there is a cross. The settings say where the webhook is (--namespace); its own are read from its Deployment.',
+    'Checks that the webhook is installed and injects sandboxes: passed checks (✓), warnings (!) and failed checks (✗), each with a fix. It changes nothing; pods are created as dry runs. It exits with 1 if a check failed. --namespace says where the webhook is; its settings are read from its Deployment.',
   options: {
-    pre: { description: 'Before the installation: looks whether the cluster can take it, and whether you may install it.' },
-    output: { short: 'o', value: 'FORMAT', description: 'json: {"ok", "checks": [{"group", "name", "status", "detail", "wayOut"}]}.' },
-    in: { value: 'NAMESPACE', description: 'Where to try a pod. Without it: in the first namespace that opted in.' },
-    kubeconfig: { value: 'FILE', description: 'Instead of the files that KUBECONFIG names, or the service account of a pod.' },
-    context: { value: 'NAME', description: 'The context of the kubeconfig. Without it: the current one.' },
+    pre: { description: 'Before the installation: checks whether the cluster supports the webhook, and whether you may install it.' },
+    output: { short: 'o', value: 'FORMAT', description: 'json: {"ok", "checks": [{"group", "name", "status", "detail", "fix"}]}.' },
+    in: { value: 'NAMESPACE', description: 'The namespace of the test pod (a dry run). Default: the first namespace that opted in.' },
+    kubeconfig: {
+      value: 'FILE',
+      description: 'Path of the kubeconfig. Default: the files in KUBECONFIG, or the service account of the pod.',
+    },
+    context: { value: 'NAME', description: 'The context of the kubeconfig. Default: the current one.' },
   },
   takesWords: false,
   run,

@@ -67,7 +67,7 @@ function warningLines(name: string, warnings: readonly Warning[] | undefined): s
 function report({ name, outcome }: Decision): string {
   switch (outcome.verdict) {
     case 'skip':
-      return `${name}: left alone (${outcome.reason}: ${SKIPS[outcome.reason]})\n${warningLines(name, outcome.warnings)}`;
+      return `${name}: left unchanged (${outcome.reason}: ${SKIPS[outcome.reason]})\n${warningLines(name, outcome.warnings)}`;
     case 'refuse':
       return `${name}: ${paint('red', 'refused', process.stderr)} (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}\n`;
     case 'inject': {
@@ -126,7 +126,7 @@ function printDiff(results: readonly Injected[]): string {
   return results
     .filter(({ operations }) => operations.length > 0)
     .map(({ manifest, operations }) => {
-      // Both are written anew, so that spaces make no difference.
+      // Both are written again, so that spaces make no difference.
       return `${paint('bold', manifest.source)}\n${unifiedDiff(manifest.apply([]), manifest.apply(operations))}`;
     })
     .join('');
@@ -146,10 +146,10 @@ async function run({ flags, config }: CommandLine): Promise<number> {
   const results = readManifests(files).map((manifest) => injectManifest(manifest, config.sideload));
   const decisions = results.flatMap((result) => result.decisions);
   process.stderr.write(decisions.map(report).join(''));
-  if (decisions.length === 0) process.stderr.write('no pods, and nothing that makes pods: nothing to inject\n');
+  if (decisions.length === 0) process.stderr.write('no Pod and no kind with a pod template: nothing to inject\n');
   const refused = decisions.filter(({ outcome }) => outcome.verdict === 'refuse');
   if (refused.length > 0) {
-    // Whoever pipes this into kubectl must not get half of it, least of all the half without a supervisor.
+    // Anyone who pipes this into kubectl must not get half of it, least of all the half without a supervisor.
     process.stderr.write(`${refused.length} of ${decisions.length} refused: nothing is printed\n`);
     return EXIT.failed;
   }
@@ -160,7 +160,7 @@ async function run({ flags, config }: CommandLine): Promise<number> {
 export const inject: Command = {
   usage: 'inject -f FILE [-f FILE…] [--diff | -o yaml|json|patch] [SETTINGS]',
   description:
-    'Puts the supervisor into the pods and pod templates of manifests, as the webhook would: those that carry one of its labels. No cluster is asked. Documents that need nothing are printed as they are; a refusal prints nothing and ends with 1.',
+    'Puts the supervisor into the labelled pods and pod templates of manifests, as the webhook would. It needs no cluster. Other documents are printed unchanged. If a pod is refused, it prints no manifest and exits with 1.',
   options: {
     filename: {
       short: 'f',

@@ -1,4 +1,4 @@
-/** `openshell-sideload policy`: checks the policy of a sandbox, and makes the ConfigMap that holds it. No cluster is asked. */
+/** `openshell-sideload policy`: checks the policy of a sandbox, and makes the ConfigMap that holds it. It needs no cluster. */
 
 import { UsageError } from '../config/config.ts';
 import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../sideload/contract.ts';
@@ -136,7 +136,7 @@ async function run(line: CommandLine): Promise<number> {
 export const policy: Command = {
   usage: 'policy (check FILE… | configmap NAME -f FILE) [--rules FILE] [OPTIONS]',
   description:
-    'check reads the policy of a sandbox as a supervisor of OpenShell 0.0.x does: data (YAML), rules (Rego, as far as that is possible without an engine), or ConfigMaps that hold them. It ends with 1 if the supervisor would not start. configmap checks the same and prints a ConfigMap with the keys policy.yaml and policy.rego. No cluster is asked.',
+    'check reads the policy of a sandbox as a supervisor of OpenShell 0.0.x does: data (YAML), rules (Rego, as far as that is possible without an engine), or ConfigMaps that hold them. It ends with 1 if the supervisor would not start. configmap checks the same and prints a ConfigMap with the keys policy.yaml and policy.rego. It needs no cluster.',
   options: {
     filename: {
       short: 'f',

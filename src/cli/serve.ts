@@ -1,7 +1,7 @@
 /** `openshell-sideload serve`: the webhook as a process, with its log and its signals. */
 
 import closeWithGrace from 'close-with-grace';
-import { openLog } from '../observe/log.ts';
+import { openLog, openTerminalLog } from '../observe/log.ts';
 import { type Running, startWebhook } from '../server/start.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 
@@ -9,12 +9,12 @@ import { type Command, type CommandLine, EXIT } from './command.ts';
 const DRAIN_LIMIT_MS = 20_000;
 
 async function run({ config }: CommandLine, version: string): Promise<number> {
-  const { logger: log, lostLines } = openLog(config.logLevel);
+  const { logger: log, lostLines } = (process.stdout.isTTY && (await openTerminalLog(config.logLevel))) || openLog(config.logLevel);
   let running: Running | undefined;
   // Before anything listens: a signal during the start ends the process too.
   closeWithGrace({ delay: config.shutdownDelay * 1000 + DRAIN_LIMIT_MS, logger: false }, async ({ err, signal }) => {
-    if (err) log.fatal({ err }, 'ending after an error that nothing caught');
-    else log.info({ signal }, 'asked to stop');
+    if (err) log.fatal({ err }, 'stopping after an uncaught error');
+    else log.info({ signal }, 'stopping');
     await running?.drain();
   });
   try {
@@ -29,7 +29,7 @@ async function run({ config }: CommandLine, version: string): Promise<number> {
 
 export const serve: Command = {
   usage: '[serve] [SETTINGS]',
-  description: 'Serves the webhook until SIGTERM or SIGINT. This is what runs where no command is named.',
+  description: 'Serves the webhook until SIGTERM or SIGINT. This is the default command.',
   options: {},
   takesWords: false,
   run,

@@ -7,7 +7,7 @@
 import type { KubeConfig } from '@kubernetes/client-node';
 import { ExpectedError } from '../observe/expected-error.ts';
 
-/** An API server that does not answer within this time is treated as away. */
+/** An API server that does not answer within this time is treated as unavailable. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
 type KubernetesClient = typeof import('@kubernetes/client-node');

@@ -13,7 +13,7 @@ import { followNodes } from './nodes.ts';
 /** An upgraded API server, or one with other feature gates, is seen this much later. */
 const ASK_MS = 60_000;
 const RETRY_MS = 1_000;
-/** Nodes come and go in crowds: one line for a crowd. */
+/** Nodes change in batches; log once per batch. */
 const REPORT_DELAY_MS = 1_000;
 
 /** What is known of the cluster at this moment. */
@@ -27,19 +27,19 @@ export interface ClusterView {
 /** The view of a process that has no cluster, or was told not to ask. */
 export const NO_CLUSTER: ClusterView = {
   facts: () => UNKNOWN_CLUSTER,
-  readiness: () => ({ name: 'cluster', ready: true, detail: 'not asked: image volumes are assumed to be kept' }),
+  readiness: () => ({ name: 'cluster', ready: true, detail: 'not asked: assumed to keep image volumes' }),
   stop: () => undefined,
 };
 
 /**
  * Finds out what the cluster can do, and follows its changes until stopped. Never throws: what was last known stays while the
- * API server is away.
+ * API server is unavailable.
  *
  * @param namespace the webhook's own
  */
 export function followCluster(cluster: Cluster, namespace: string, log: Logger, metrics: Metrics): ClusterView {
   let facts: ClusterFacts = { ...UNKNOWN_CLUSTER, imageVolumes: 'unknown' };
-  const failures = new Failures(RETRY_MS, ASK_MS, 'the API server has not answered yet');
+  const failures = new Failures(RETRY_MS, ASK_MS, 'no response from the API server yet');
   let byVersion = false;
   let report: NodeJS.Timeout | undefined;
   const ended = new AbortController();
@@ -59,7 +59,10 @@ export function followCluster(cluster: Cluster, namespace: string, log: Logger, 
     const serverVersion = await readServerVersion(cluster);
     const kept = await keepsImageVolumes(cluster, namespace);
     if (kept === undefined && !byVersion)
-      log.warn({ namespace }, 'the API server does not let pod templates be tried: its version tells whether it keeps image volumes');
+      log.warn(
+        { namespace },
+        'the API server does not permit a dry run of a pod template: its version decides whether it keeps image volumes',
+      );
     byVersion = kept === undefined;
     const imageVolumes = (kept ?? keepsByVersion(serverVersion)) ? 'kept' : 'dropped';
     if (imageVolumes !== facts.imageVolumes || serverVersion !== facts.serverVersion) change({ ...facts, imageVolumes, serverVersion });
@@ -72,8 +75,7 @@ export function followCluster(cluster: Cluster, namespace: string, log: Logger, 
         failures.end();
       } catch (error) {
         metrics.apiServerFailure();
-        if (failures.add(error))
-          log.warn({ problem: failures.problem }, 'the API server cannot be asked what it can do: what was last known holds');
+        if (failures.add(error)) log.warn({ problem: failures.problem }, 'the preflight failed: the last known facts stay in use');
       }
       const wait = failures.inARow === 0 ? ASK_MS : failures.waitMs;
       await sleep(wait, undefined, { ref: false, signal: ended.signal }).catch(() => undefined);

@@ -22,7 +22,7 @@ export async function readServerVersion({ k8s, config }: Cluster): Promise<strin
   return (await call("read the API server's version", config.makeApiClient(k8s.VersionApi).getCode())).gitVersion;
 }
 
-/** Whether a release keeps image volumes where its feature gates are left alone. */
+/** Whether a release keeps image volumes with its default feature gates. */
 export function keepsByVersion(serverVersion: string): boolean {
   const [, major, minor] = /^v(\d+)\.(\d+)\./.exec(serverVersion) ?? [];
   return Number(major) > 1 || Number(minor) >= KEPT_SINCE_MINOR;

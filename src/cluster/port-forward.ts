@@ -12,7 +12,7 @@ import { ApiError, type Cluster, call } from './client.ts';
  */
 export async function forwardPort({ k8s, config }: Cluster, namespace: string, pod: string, port: number): Promise<Duplex> {
   const [near, far] = duplexPair();
-  // The kubelet's sentence about a port that cannot be reached; before it, the port's number, which client-node cuts off.
+  // The kubelet's message about an unreachable port; client-node cuts off the port number before it.
   const problems = new Writable({
     write: (chunk: Buffer, _encoding, done) => {
       if (chunk.length > 0) near.destroy(new ApiError(chunk.toString(), undefined));

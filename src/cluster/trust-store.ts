@@ -79,7 +79,8 @@ export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhook
     },
 
     watch: (onChange) => {
-      const refused = (what: string) => (code: number) => log.warn({ code }, `cannot watch ${what}: changes are seen at the next resync`);
+      const refused = (what: string) => (code: number) =>
+        log.warn({ code }, `cannot watch ${what}: changes are noticed at the next resync`);
       const ends = [
         watchObject(cluster, `/api/v1/namespaces/${namespace}/secrets`, secret, onChange, refused(`Secret ${namespace}/${secret}`)),
         watchObject(

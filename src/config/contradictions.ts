@@ -49,7 +49,7 @@ function variableAndPolicyContradictions(values: Partial<OptionValues>): string[
   if (values['policy-mode'] !== 'enforced' || !('policy' in values)) return problems;
   if (data?.from !== 'image' || !isPinned(data.reference))
     problems.push(
-      '--policy-mode "enforced": --policy has to be image:REPOSITORY@sha256:DIGEST, since whoever edits a namespace edits its ConfigMaps',
+      '--policy-mode "enforced": --policy has to be image:REPOSITORY@sha256:DIGEST, since anyone who edits a namespace edits its ConfigMaps',
     );
   if (rules?.from === 'configmap' || (rules?.from === 'image' && !isPinned(rules.reference)))
     problems.push('--policy-mode "enforced": --policy-rules has to be same, or image:REPOSITORY@sha256:DIGEST, or supervisor:/PATH');

@@ -3,7 +3,7 @@ import { type Logger, pino } from 'pino';
 /** Lines are written when this many characters have come together, or when so much time has passed since the first of them. */
 const CHUNK_LENGTH = 16 * 1024;
 const DELAY_MS = 50;
-/** A reader of the log that is slow, or away, must neither hold up admissions nor take more memory than this. */
+/** A log reader that is slow or gone must neither hold up admissions nor take more memory than this. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
 
 let now = 0;
@@ -22,7 +22,7 @@ function timestamp(): string {
 /** The process's log. */
 export interface Log {
   readonly logger: Logger;
-  /** How many lines found no room, because nobody reads the log. */
+  /** How many lines were dropped because the log reader was too slow or gone. */
   readonly lostLines: () => number;
 }
 
@@ -30,7 +30,7 @@ export interface Log {
  * Opens the process's log: JSON, a line an event, on standard output. Writing does not block; what is still waiting when the
  * process ends by itself is written then.
  *
- * Lines are put together here, because pino's destination counts all that it holds anew with each line.
+ * Lines are put together here, because pino's destination counts its whole content again with each line.
  *
  * @param level the lowest that is written, one of pino's
  */
@@ -61,4 +61,16 @@ export function openLog(level: string): Log {
   const formatters = { level: (label: string) => ({ level: label }) };
   const logger = pino({ level, base: null, timestamp, formatters }, { write, flushSync } as pino.DestinationStream);
   return { logger, lostLines: () => lost };
+}
+
+/**
+ * Opens a log for a person at a terminal: readable lines, if pino-pretty is installed, as it is for development.
+ *
+ * @returns undefined if it is not
+ */
+export async function openTerminalLog(level: string): Promise<Log | undefined> {
+  const pretty = await import('pino-pretty').catch(() => undefined);
+  if (!pretty) return undefined;
+  const stream = pretty.default({ sync: true, translateTime: 'SYS:HH:MM:ss.l' });
+  return { logger: pino({ level, base: null }, stream), lostLines: () => 0 };
 }

@@ -21,7 +21,7 @@ export function createMetrics(version: string, lostLines: () => number) {
 
   const admissions = new Counter({
     name: 'openshell_sideload_admissions_total',
-    help: 'Admission reviews answered, by verdict (skip, inject, refuse), reason code, method and dry run.',
+    help: 'Admission reviews, by verdict (skip, inject, refuse), reason code, method and dry run.',
     labelNames: ['outcome', 'reason', 'method', 'dry_run'],
     registers,
   });
@@ -39,7 +39,7 @@ export function createMetrics(version: string, lostLines: () => number) {
   });
   const httpErrors = new Counter({
     name: 'openshell_sideload_http_errors_total',
-    help: 'Requests to the webhook answered with an HTTP error, by status code; 5xx leave the decision to failurePolicy.',
+    help: 'Requests to the webhook that got an HTTP error, by status code; after 5xx failurePolicy decides.',
     labelNames: ['code'],
     registers,
   });
@@ -50,7 +50,7 @@ export function createMetrics(version: string, lostLines: () => number) {
   });
   const certificateReloads = new Counter({
     name: 'openshell_sideload_certificate_reloads_total',
-    help: 'Attempts to take over a changed serving certificate, by result (ok, error).',
+    help: 'Reloads of a changed serving certificate, by result (ok, error).',
     labelNames: ['result'],
     registers,
   });
@@ -67,25 +67,25 @@ export function createMetrics(version: string, lostLines: () => number) {
   });
   const apiServerFailures = new Counter({
     name: 'openshell_sideload_apiserver_failures_total',
-    help: 'Requests to the API server that failed: about the shared CA, or about what the cluster can do.',
+    help: 'Failed requests to the API server, for the shared CA or for the preflight.',
     registers,
   });
   const connectionsRefused = new Counter({
     name: 'openshell_sideload_connections_refused_total',
-    help: 'Connections closed before their handshake, by the limit that they went beyond (total, per-peer).',
+    help: 'Connections closed before their handshake, by the limit that they exceeded (total, per-peer).',
     labelNames: ['limit'],
     registers,
   });
   for (const limit of ['total', 'per-peer']) connectionsRefused.inc({ limit }, 0);
   const imageVolumes = new Gauge({
     name: 'openshell_sideload_image_volumes',
-    help: 'What the API server does to image volumes: 1 for the state that holds (kept, dropped, unknown).',
+    help: 'Whether the API server keeps image volumes: 1 for the current state (kept, dropped, unknown, assumed).',
     labelNames: ['state'],
     registers,
   });
   const supervisorImages = new Gauge({
     name: 'openshell_sideload_supervisor_image_info',
-    help: 'Always 1; the labels tell the configured supervisor image, and whether it holds a supervisor that runs in the pod (yes, moving, unknown).',
+    help: 'Always 1; the labels hold the configured supervisor image, and whether its supervisor runs in the pod (yes, moving, unknown).',
     labelNames: ['image', 'fits'],
     registers,
   });
@@ -97,7 +97,7 @@ export function createMetrics(version: string, lostLines: () => number) {
   });
   new Counter({
     name: 'openshell_sideload_log_lines_lost_total',
-    help: 'Lines that the log had no room for, because what reads it is slow or away.',
+    help: 'Log lines dropped because the log reader was too slow or gone.',
     registers,
     collect() {
       this.reset();
@@ -106,7 +106,7 @@ export function createMetrics(version: string, lostLines: () => number) {
   });
   new Gauge({
     name: 'openshell_sideload_build_info',
-    help: 'Always 1; the labels tell what runs.',
+    help: 'Always 1; the labels hold the versions.',
     labelNames: ['version', 'node'],
     registers,
   }).set({ version, node: process.version }, 1);

@@ -39,11 +39,11 @@ function holdsTooMany(text: string): boolean {
 /**
  * Parses a body.
  *
- * @throws RequestError 400 for what is no JSON, with a sentence that repeats nothing of it; 413 for too many values
+ * @throws RequestError 400 if the text is no JSON, with a message that repeats nothing of it; 413 for too many values
  */
 export function parseBody(text: string): unknown {
   if (text.length > LARGE_BODY_BYTES && holdsTooMany(text))
-    throw new RequestError(413, `the body holds more than ${MAX_VALUES} values: no pod has as many`);
+    throw new RequestError(413, `the body has more than ${MAX_VALUES} values, the most that is accepted`);
   try {
     return JSON.parse(text);
   } catch {
@@ -59,7 +59,7 @@ export function limitLargeBodies(app: FastifyInstance): void {
   let held = 0;
   app.addHook('preParsing', (request, reply, payload, done) => {
     const length = request.headers['content-length'];
-    // What is announced is all that is read. What is beyond the limit is never read: Fastify answers 413.
+    // Node reads no more than the announced length. Above the body limit it reads nothing: Fastify responds with 413.
     if (length === undefined ? request.headers['transfer-encoding'] === undefined : Number(length) <= LARGE_BODY_BYTES) {
       done(null, payload);
       return;
@@ -69,11 +69,11 @@ export function limitLargeBodies(app: FastifyInstance): void {
       transform: (chunk: Buffer, _encoding, next) => {
         arrived += chunk.length;
         held += chunk.length;
-        next(held > LARGE_BODIES_BYTES ? new RequestError(503, 'too many large requests are under way: try again') : null, chunk);
+        next(held > LARGE_BODIES_BYTES ? new RequestError(503, 'too many large requests at a time: try again') : null, chunk);
       },
     });
     const watch = setInterval(() => {
-      if (arrived - before < SLOWEST_BYTES) counted.destroy(new RequestError(408, 'the body comes too slowly'));
+      if (arrived - before < SLOWEST_BYTES) counted.destroy(new RequestError(408, 'the body arrives too slowly'));
       before = arrived;
     }, WATCH_MS);
     counted.once('close', () => clearInterval(watch));

@@ -88,7 +88,7 @@ export async function startWebhook(config: Config, version: string, log: Logger,
   ]);
 
   const report = onceAMinute((limit: string, peer: string, connections: number) =>
-    log.warn({ limit, peer, connections }, `connections are closed: more than --max-connections${limit === 'total' ? '' : '-per-peer'}`),
+    log.warn({ limit, peer, connections }, `connections closed: more than --max-connections${limit === 'total' ? '' : '-per-peer'}`),
   );
   limitConnections(app.server, config.connections, (limit, peer) => {
     metrics.connectionRefused(limit);

@@ -9,7 +9,7 @@ import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload
 import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody, RequestError } from './bodies.ts';
 import { type AdmissionRequest, decodeReview, encodeReview } from './review.ts';
 
-/** The API server closes idle connections after 90 s (client-go's transport); whoever closes first must not be us. */
+/** The API server closes idle connections after 90 s (client-go's transport); anyone who closes first must not be us. */
 const KEEP_ALIVE_MS = 100_000;
 /** A webhook call lasts 30 s at most (timeoutSeconds), 10 s as our manifests say. */
 export const REQUEST_TIMEOUT_MS = 15_000;
@@ -55,7 +55,7 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
     https: {
       ...deps.tls,
       requestCert: deps.requiresClients,
-      // Whoever shows none, or another, is told so below.
+      // Anyone who shows none, or another, is told so below.
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
@@ -119,7 +119,7 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
 
 const REPORT_MS = 60_000;
 
-/** Answers nobody but API servers, before a body is read. What is refused is told once a minute. */
+/** Answers only API servers, before a body is read. What is refused is told once a minute. */
 function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: FastifyReply, message: string) => void): void {
   let next = 0;
   app.addHook('onRequest', (request, reply, done) => {
@@ -131,7 +131,10 @@ function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: Fast
     const problem = socket.getPeerX509Certificate() ? String(socket.authorizationError) : 'none was shown';
     if (Date.now() >= next) {
       next = Date.now() + REPORT_MS;
-      log.warn({ remoteAddress: request.ip, problem }, 'refused who shows no client certificate of an API server (--require-client-cert)');
+      log.warn(
+        { remoteAddress: request.ip, problem },
+        'refused a client without a client certificate of an API server (--require-client-cert)',
+      );
     }
     reply.header('connection', 'close');
     refuse(reply, `a client certificate of the API server is required (--require-client-cert): ${problem}`);
@@ -158,7 +161,7 @@ export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Ou
     warnings: outcome.verdict === 'refuse' ? undefined : outcome.warnings?.map(({ code }) => code),
   };
   if (outcome.verdict === 'refuse') log.warn(fields, 'pod refused');
-  else log.info(fields, inject ? 'supervisor injected' : 'pod left alone');
+  else log.info(fields, inject ? 'supervisor injected' : 'pod left unchanged');
 }
 
 /** A name for the log: no name is longer (RFC 1123), but the API server looks at names after webhooks. */

@@ -3,7 +3,7 @@
  * by the OpenShift driver, or what another webhook left of one.
  *
  * It is read from the structure alone: which program the container starts, from which mount, of which volume, filled from
- * which image. Markers and names prove nothing; whoever writes a pod can write them.
+ * which image. Markers and names prove nothing; anyone who writes a pod can write them.
  */
 
 import { INSTALL_CONTAINER, METHOD_ANNOTATION, type Method, SUPERVISOR_MOUNT_PATH, SUPERVISOR_VOLUME } from './contract.ts';
@@ -34,7 +34,7 @@ export function hasAnyPart({ launched, mount, method }: Existing): boolean {
   return launched || mount !== undefined || method !== undefined;
 }
 
-/** Volume names by which a half-stripped sideload is known: ours and OpenShell's, and the OpenShift driver's. */
+/** Names of the supervisor volume, by which a partially injected pod is recognised: this webhook's and OpenShell's, and the OpenShift driver's. */
 const SIDELOAD_VOLUMES: readonly string[] = [SUPERVISOR_VOLUME, 'supervisor-bin'];
 
 function untrusted(where: string, image: string | null | undefined, { trustedImages }: SideloadSettings): Refuse {
@@ -64,8 +64,8 @@ function viewsOf(spec: PodSpec, volumeName: string, method: Method): Set<string>
 }
 
 /**
- * Finds the init containers that fill the volume. Nobody but the sandbox container and a trusted install container may mount
- * it: a privileged container makes a read-only mount writable, and whoever can replace the binary runs as root in the sandbox
+ * Finds the init containers that fill the volume. Only the sandbox container and a trusted install container may mount
+ * it: a privileged container makes a read-only mount writable, and anyone who can replace the binary runs as root in the sandbox
  * container.
  *
  * @returns their indexes in spec.initContainers, or a refusal

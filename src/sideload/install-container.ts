@@ -1,4 +1,4 @@
-/** The init container that copies the supervisor into its volume: written, recognised, and put right. */
+/** The init container that copies the supervisor into its volume: written, recognised and corrected. */
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Operation } from 'fast-json-patch';

@@ -64,7 +64,7 @@ export function refuseMethod(
   if (method === 'image-volume' && facts.imageVolumes === 'dropped') {
     return refuse(
       'image-volume-dropped',
-      `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: ${withoutImageVolume(settings, existing)}`,
+      `API server ${facts.serverVersion} drops image volumes (feature gate ImageVolume is off), so the supervisor would be missing: ${withoutImageVolume(settings, existing)}`,
     );
   }
   if (method === 'image-volume' && facts.imageVolumes === 'unknown') return unknownImageVolumes(settings, existing);
@@ -75,7 +75,7 @@ export function refuseMethod(
 function unknownImageVolumes(settings: SideloadSettings, existing: Existing): Refuse {
   return refuse(
     'image-volume-unknown',
-    `the API server has not told yet whether it keeps image volumes: try again in a moment, or ${withoutImageVolume(settings, existing)} (the operator: --preflight=off)`,
+    `it is not known yet whether the API server keeps image volumes: try again in a moment, or ${withoutImageVolume(settings, existing)} (the operator: --preflight=off)`,
   );
 }
 
@@ -101,7 +101,7 @@ export function refusePolicyMethod(
   if (policy?.usesImages && imageVolumes === 'unknown')
     return refuse(
       'image-volume-unknown',
-      'the API server has not told yet whether it keeps image volumes, and the policy comes from an image: try again in a moment (the operator: --preflight=off)',
+      'it is not known yet whether the API server keeps image volumes, and the policy comes from an image: try again in a moment (the operator: --preflight=off)',
     );
   return undefined;
 }

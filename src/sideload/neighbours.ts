@@ -51,7 +51,7 @@ function kubeletVolumes({ volumes }: PodSpec): Set<string> {
  * kubelet's directory, write into the volume itself. An image volume is read-only for all, and stays in reach of the latter two.
  *
  * @param trusted the containers that are the supervisor's own, and the sandbox container
- * @returns the end of a sentence; undefined where there is nothing
+ * @returns the end of a message; undefined if nothing could
  */
 export function unsafeNeighbour(spec: PodSpec, trusted: readonly Container[]): string | undefined {
   const { containers, initContainers, shareProcessNamespace, hostPID } = spec;

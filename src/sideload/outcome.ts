@@ -7,16 +7,16 @@ import type { Method } from './contract.ts';
 export const SKIPS = {
   'not-a-pod-creation': 'the request does not create a pod',
   'not-labelled': 'the pod carries no sandbox label',
-  'two-pod-openshell': 'the pod is one of a pair of OpenShell 0.1 or newer, whose supervisor runs in a pod of its own',
-  'opted-out': 'the pod says openshell.ai/sandbox: "false"',
-  'mirror-pod': 'the pod mirrors a static pod of a kubelet and cannot be changed',
+  'two-pod-openshell': 'the pod is one of a pair of OpenShell 0.1 or newer, whose supervisor runs in its own pod',
+  'opted-out': 'the pod sets openshell.ai/sandbox: "false"',
+  'mirror-pod': 'the pod mirrors a static pod and cannot be changed',
   'already-sideloaded': 'the sandbox container already runs under a trusted supervisor',
 } as const;
 
 /** Why a pod was changed. */
 export const INJECTIONS = {
   injected: 'the supervisor was put into the pod',
-  converged: 'a part of the supervisor was there; the webhook added or corrected the rest',
+  converged: 'the pod had parts of the supervisor; the webhook added or corrected the rest',
 } as const;
 
 /** The steps of a decision, by which `explain` tells it. */
@@ -45,32 +45,32 @@ export const REFUSALS = {
   'unknown-method': { code: 422, step: 'method', summary: 'the method annotation names no method' },
   'method-not-allowed': { code: 403, step: 'method', summary: 'the operator does not allow the method' },
   'image-volume-dropped': { code: 403, step: 'cluster', summary: 'the API server would drop the image volume' },
-  'windows-pod': { code: 422, step: 'platform', summary: 'the supervisor is a Linux program' },
+  'windows-pod': { code: 422, step: 'platform', summary: 'the supervisor runs on Linux only' },
   'host-network': { code: 422, step: 'platform', summary: 'the supervisor would change the network of the node' },
   'no-containers': { code: 422, step: 'container', summary: 'the pod has no containers' },
   'container-not-found': { code: 422, step: 'container', summary: 'the container annotation names no container of the pod' },
-  'args-without-command': { code: 422, step: 'command', summary: 'the container has args, but the program they belong to is not known' },
+  'args-without-command': { code: 422, step: 'command', summary: 'the container has args but no command, so its program is not known' },
   'missing-command': { code: 422, step: 'command', summary: 'the container has no command and the operator requires one' },
   'invalid-identity': { code: 422, step: 'identity', summary: 'runAsUser or runAsGroup is not a user or group id' },
-  'volume-name-taken': { code: 422, step: 'mounts', summary: 'the name of the supervisor volume belongs to another volume' },
-  'mount-path-taken': { code: 422, step: 'mounts', summary: 'the path of the supervisor mount belongs to another mount' },
-  'init-container-name-taken': { code: 422, step: 'supervisor', summary: 'the name of the install container belongs to another container' },
+  'volume-name-taken': { code: 422, step: 'mounts', summary: 'another volume has a name that the webhook needs' },
+  'mount-path-taken': { code: 422, step: 'mounts', summary: 'another mount is at a path that the webhook needs' },
+  'init-container-name-taken': { code: 422, step: 'supervisor', summary: 'another container has the name of the install container' },
   'supervisor-volume-shared': { code: 422, step: 'supervisor', summary: 'another container mounts the supervisor volume' },
-  'untrusted-supervisor': { code: 403, step: 'supervisor', summary: 'the pod brings a supervisor from an image that is not trusted' },
+  'untrusted-supervisor': { code: 403, step: 'supervisor', summary: 'the supervisor comes from an image that is not trusted' },
   'incomplete-sidecar-topology': { code: 422, step: 'topology', summary: 'a process-only supervisor without its network sidecar' },
-  'supervisor-options': { code: 422, step: 'command', summary: 'the pod gives the supervisor options, which are the operator’s' },
+  'supervisor-options': { code: 422, step: 'command', summary: 'the pod sets supervisor options, which only the operator may set' },
   'invalid-policy': { code: 422, step: 'policy', summary: 'the policy annotation is not the name of a ConfigMap' },
   'policy-conflict': {
     code: 422,
     step: 'policy',
-    summary: 'the pod names a policy and a gateway, and the supervisor takes only one of them',
+    summary: 'the pod has a policy and a gateway, and the supervisor takes only one',
   },
-  'policy-not-allowed': { code: 403, step: 'policy', summary: 'the policy is enforced here, and the pod or the operator has another' },
-  'policy-bypassed': { code: 403, step: 'policy', summary: 'the policy is enforced here, and the pod would get around it' },
+  'policy-not-allowed': { code: 403, step: 'policy', summary: 'the namespace enforces a policy, and the pod or the operator has another' },
+  'policy-bypassed': { code: 403, step: 'policy', summary: 'the namespace enforces a policy, and the pod would bypass it' },
   'no-policy-source': { code: 422, step: 'policy', summary: 'the pod has no policy, and the supervisor would exit' },
-  'unreachable-probes': { code: 422, step: 'probes', summary: 'a probe would fail forever, since nothing reaches the program’s ports' },
-  'image-volume-unknown': { code: 403, step: 'cluster', summary: 'the API server has not told yet whether it keeps image volumes' },
-  'programs-covered': { code: 422, step: 'programs', summary: 'the pod puts something over programs that the supervisor runs as root' },
+  'unreachable-probes': { code: 422, step: 'probes', summary: 'a probe would always fail: nothing reaches the ports of the program' },
+  'image-volume-unknown': { code: 403, step: 'cluster', summary: 'it is not known yet whether the API server keeps image volumes' },
+  'programs-covered': { code: 422, step: 'programs', summary: 'the pod mounts over programs that the supervisor runs as root' },
   'loader-variable': { code: 422, step: 'programs', summary: 'a variable loads code into programs that the supervisor runs as root' },
   'unsafe-neighbours': { code: 422, step: 'neighbours', summary: 'another container could replace the supervisor' },
 } as const satisfies Readonly<Record<string, { code: 403 | 422; step: StepName; summary: string }>>;
@@ -78,16 +78,16 @@ export const REFUSALS = {
 /** What an admitted pod's author should know. */
 export const WARNINGS = {
   'no-command': 'the image ENTRYPOINT does not run',
-  'no-policy-source': 'no policy is seen: the supervisor exits unless the image brings one',
+  'no-policy-source': 'no policy is visible: the supervisor exits unless the image brings one',
   'inference-routes': 'a file of the pod replaces the inference routes of the gateway',
-  'sandbox-id-differs': 'OPENSHELL_SANDBOX_ID is not what the label says',
+  'sandbox-id-differs': 'OPENSHELL_SANDBOX_ID differs from the label',
   'token-in-spec': 'everyone who may read the pod can read its gateway token',
   'workdir-replaced': 'the program starts in another working directory than the container names',
   'ports-unreachable': 'nothing reaches the ports of the program',
   'host-namespaces': 'the container shares process or IPC namespaces with the node',
   'nodes-without-image-volumes': 'not every schedulable Linux node is known to mount image volumes',
-  'unsafe-neighbours': 'another container could replace the supervisor, or reach it',
-  'writable-path': 'the supervisor runs programs as root from a directory that can be written',
+  'unsafe-neighbours': 'another container could replace or reach the supervisor',
+  'writable-path': 'the supervisor runs programs as root from a writable directory',
   'read-only-root': 'the supervisor cannot make its network namespace and will exit',
   'hooks-outside': 'exec probes and lifecycle hooks run outside the supervisor',
   'containers-outside': 'other containers run outside the supervisor',
@@ -99,7 +99,7 @@ export type RefuseReason = keyof typeof REFUSALS;
 
 export interface Warning {
   readonly code: keyof typeof WARNINGS;
-  /** One sentence, below 256 characters: the API server cuts longer warnings. */
+  /** Below 256 characters: the API server cuts longer warnings. */
   readonly message: string;
 }
 
@@ -113,7 +113,7 @@ export interface Skip {
 export interface Refuse {
   readonly verdict: 'refuse';
   readonly reason: RefuseReason;
-  /** One sentence, below 256 characters, that says what to change. */
+  /** Says what to change, in fewer than 256 characters. */
   readonly message: string;
 }
 
@@ -156,7 +156,7 @@ export function printable(value: string): string {
 }
 
 /**
- * A user's value for a sentence: in quotes, control characters escaped, cut so that the sentence stays readable. What we add
+ * A user's value for a message: in quotes, control characters escaped, cut so that the message stays readable. What we add
  * is ASCII, because warnings travel in an HTTP header.
  */
 export function quote(value: string): string {
@@ -165,7 +165,7 @@ export function quote(value: string): string {
   return escaped.length > 42 ? `${escaped.slice(0, 38)}..."` : escaped;
 }
 
-/** Names for a sentence: at most three of them, then how many more there are. */
+/** Names for a message: at most three of them, then how many more there are. */
 export function enumerate(names: readonly string[]): string {
   const shown = names.slice(0, 3).map(quote).join(', ');
   return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown;

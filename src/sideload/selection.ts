@@ -21,7 +21,7 @@ import type { Container, Pod, PodSpec } from './pod.ts';
 /** A kubelet copies its static pods to the API server with this annotation; kubelets never run a pod that carries it. */
 const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';
 
-/** Says why a pod is no business of the webhook or must not start. Returns undefined for a sandbox. */
+/** Says why the webhook leaves a pod unchanged, or refuses it because of its labels. Returns undefined for a sandbox. */
 export function passOver(pod: Pod): Skip | Refuse | undefined {
   if (pod.metadata?.annotations?.[MIRROR_POD_ANNOTATION] !== undefined) return skip('mirror-pod');
   const labels = pod.metadata?.labels ?? {};
@@ -86,7 +86,7 @@ function bearsSupervisor(container: Container): boolean {
 export const CHOICES = {
   annotation: `annotation ${CONTAINER_ANNOTATION}`,
   name: `its name`,
-  supervisor: 'it bears a supervisor already',
+  supervisor: 'it has a supervisor already',
   default: `annotation ${DEFAULT_CONTAINER_ANNOTATION}`,
   first: 'it is the first',
 } as const;

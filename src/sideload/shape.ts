@@ -6,7 +6,7 @@
  */
 
 /**
- * Checks a value. Returns undefined when it fits, else the end of a sentence that begins with the value's path, such as
+ * Checks a value. Returns undefined when it fits, else the end of a message that begins with the value's path, such as
  * ".volumes is a string, not a list": the path is put together on the way back, so that what fits costs nothing.
  */
 type Check = (value: unknown) => string | undefined;
@@ -89,8 +89,8 @@ export const stringMap = map(string);
 /**
  * Checks a value that has a place.
  *
- * @param path of the value, for the sentence; empty for one whose members are known by their names alone
- * @returns a sentence such as "spec.volumes is a string, not a list", or undefined when it fits
+ * @param path of the value, for the message; empty for one whose members are known by their names alone
+ * @returns a message such as "spec.volumes is a string, not a list", or undefined when it fits
  */
 export function misfit(shape: Shape<unknown>, value: unknown, path: string): string | undefined {
   const wrong = shape(value);

@@ -48,7 +48,7 @@ export function judgeSupervisorImage(reference: string): ImageFit {
   if (Number(major) > 0 || Number(minor) > 0)
     return {
       fits: 'no',
-      detail: `is OpenShell ${major}.${minor}, whose supervisor runs in a pod of its own and cannot be sideloaded: use a tag from 0.0.x, such as 0.0.110`,
+      detail: `is OpenShell ${major}.${minor}, whose supervisor runs in its own pod and cannot be sideloaded: use a tag from 0.0.x, such as 0.0.110`,
     };
   if (patch !== undefined && Number(patch) > LAST_WITH_OUTPUT)
     return {

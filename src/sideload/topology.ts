@@ -142,7 +142,7 @@ function brokenAgent(agent: Container, network: Container): string | undefined {
   if (mode !== '--mode=process' || workdirOption !== '--workdir' || !isWorkdirWord(workdir) || more.length > 0)
     return `container ${quote(agent.name ?? '')} has other words than --mode=process, --workdir and its program`;
   const { runAsUser, capabilities, privileged, allowPrivilegeEscalation } = agent.securityContext ?? {};
-  // Whoever can become the proxy's user passes its firewall.
+  // Anyone who can become the proxy's user passes its firewall.
   const isBound =
     Boolean(runAsUser) &&
     runAsUser !== network.securityContext?.runAsUser &&

@@ -71,7 +71,7 @@ function commandConcerns(plan: Plan, settings: SideloadSettings): Concern[] {
   if (!existing.launched && replacesWorkdir(container)) {
     concerns.push({
       code: 'workdir-replaced',
-      message: `workingDir of container ${quote(container.name ?? '')} is ${quote(container.workingDir ?? '')}, which the supervisor would open for writing: the program starts in ${quote(workdirWord(container, settings))}`,
+      message: `workingDir of container ${quote(container.name ?? '')} is ${quote(container.workingDir ?? '')}, which the supervisor would make writable: the program starts in ${quote(workdirWord(container, settings))}`,
     });
   }
   return concerns;

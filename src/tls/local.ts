@@ -13,7 +13,7 @@ const CA_KEY_FILE = 'ca.key';
 const DAY_MS = 24 * 60 * 60 * 1000;
 const CA_DAYS = 365;
 const LEAF_DAYS = 90;
-/** A pair with less time left than this is made anew at the next start. */
+/** A pair with less time left than this is made again at the next start. */
 const RENEW_DAYS = 30;
 
 /**

@@ -29,14 +29,14 @@ export interface SelfManaged {
 }
 
 /**
- * Keeps the shared trust and this replica's certificate in order until stopped. Never throws: while the API server is away
+ * Keeps the shared trust and this replica's certificate in order until stopped. Never throws: while the API server is unavailable
  * the last known CA goes on signing, and everything is tried again.
  */
 export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps): SelfManaged {
   const { store, policy, log, metrics } = shared;
   let seen: Seen = { trust: undefined, bundles: [], at: 0 };
   let serving: Serving | undefined;
-  const failures = new Failures(RETRY_MS, RESYNC_MS, 'the API server has not answered yet');
+  const failures = new Failures(RETRY_MS, RESYNC_MS, 'no response from the API server yet');
   let writes = 0;
   let quietUntil = 0;
   let stopped = false;
@@ -67,7 +67,7 @@ export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps
   const slowDown = (wrote: boolean): void => {
     writes = wrote ? writes + 1 : 0;
     quietUntil = wrote ? Date.now() + Math.min(RETRY_MS * 2 ** (writes - 1), RESYNC_MS) : 0;
-    if (writes === SUSPICIOUS_WRITES) log.warn('caBundle or the CA Secret is changed again and again: does something else write it?');
+    if (writes === SUSPICIOUS_WRITES) log.warn('caBundle or the CA Secret keeps changing: does another program write it?');
   };
 
   const run = async (): Promise<void> => {
@@ -88,12 +88,12 @@ export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps
       });
       slowDown(wrote);
       next.push(until.getTime());
-      if (failures.inARow > 0) log.info({ failures: failures.inARow }, 'the API server answers again');
+      if (failures.inARow > 0) log.info({ failures: failures.inARow }, 'the API server is reachable again');
       failures.end();
     } catch (error) {
       metrics.apiServerFailure();
       if (failures.add(error))
-        log.warn({ problem: failures.problem }, 'the shared trust cannot be read or written: the last known CA stays in use');
+        log.warn({ problem: failures.problem }, 'the CA Secret or caBundle cannot be read or written: the last known CA stays in use');
       next.push(Date.now() + failures.waitMs);
     }
     try {

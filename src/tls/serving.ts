@@ -58,6 +58,6 @@ export function readinessOf(serving: Serving | undefined, seen: Seen, problem: s
   // Others serve certificates that API servers trust already: until they have learnt of this CA, the others answer.
   const { active, retiring } = seen.trust ?? {};
   if (active && retiring?.length && serving.ca.pem === active.certificate.pem && !isSettled(active, now, policy))
-    return fail('API servers may not have learnt of its CA yet');
+    return fail('API servers may not know its CA yet');
   return { name: 'certificate', ready: true, detail: `trusted by caBundle, valid until ${serving.notAfter.toISOString()}` };
 }

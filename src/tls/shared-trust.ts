@@ -101,7 +101,7 @@ export async function converge(
       log.debug('another replica wrote first: reading again');
     }
   }
-  throw new ExpectedError(`no agreement on the CA after ${MAX_STEPS} steps: does something else write the Secret or caBundle?`);
+  throw new ExpectedError(`the CA did not settle after ${MAX_STEPS} steps: does another program write the Secret or caBundle?`);
 }
 
 /** @throws ConflictError when another replica wrote first */
@@ -119,7 +119,7 @@ async function perform(
       const text = formatTrust({ active: await newAuthority(now, policy), retiring: step.retiring });
       await (secret ? store.updateSecret(text, version, true) : store.createSecret(text));
       const fields = { trusted: step.retiring.length };
-      const what = 'stored a new CA beside those that caBundle trusts';
+      const what = 'stored a new CA; the CAs in caBundle stay trusted';
       if (problem !== '') log.error({ ...fields, problem }, `the CA Secret is damaged: ${what}`);
       // On a fresh cluster there is none, and caBundle is empty.
       else log[step.retiring.length === 0 ? 'info' : 'warn'](fields, `the CA Secret is missing: ${what}`);
@@ -128,7 +128,7 @@ async function perform(
     }
     case 'stage':
       await store.updateSecret(formatTrust({ ...step.trust, next: await newAuthority(now, policy) }), version, true);
-      log.info('a new CA is staged: caBundle gets it beside the active one');
+      log.info('a new CA is staged: it joins the active one in caBundle');
       metrics.rotation('ca');
       return;
     case 'store':

@@ -1,6 +1,6 @@
 /**
  * Serving certificates, from a directory, made locally, or signed by a CA that all replicas share. May import observe/ only:
- * whoever starts it hands it the store of the shared trust.
+ * anyone who starts it hands it the store of the shared trust.
  */
 
 import type { Logger } from 'pino';

@@ -217,7 +217,7 @@ export function nextStep(observed: Observed, now: Date, policy: TrustPolicy): St
     return {
       do: 'store',
       trust: { active: next, retiring: [...trust.retiring, retired] },
-      why: 'the next CA is trusted everywhere: it signs from now on',
+      why: 'the next CA is trusted everywhere and becomes the active one',
     };
   }
   // Out of caBundle first, out of the Secret afterwards: in the other order it would be taken for a foreign CA.
@@ -226,7 +226,7 @@ export function nextStep(observed: Observed, now: Date, policy: TrustPolicy): St
     return {
       do: 'store',
       trust: { ...trust, retiring: trust.retiring.filter((authority) => !gone.includes(authority)) },
-      why: 'certificates of a former CA have expired: it is trusted no more',
+      why: 'certificates of a former CA have expired: it is no longer trusted',
     };
   }
   const moments = [due, promotion, ...trust.retiring.map(({ until }) => until)].filter((moment) => moment !== undefined && moment > now);

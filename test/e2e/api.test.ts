@@ -205,7 +205,7 @@ describe('a labelled pod in an opted-in namespace', () => {
       0,
       [
         `Warning: container "agent" has no command: the image's ENTRYPOINT does not run, the supervisor starts its default shell; set command or OPENSHELL_MAIN_PROCESS_SPEC`,
-        'Warning: workingDir of container "agent" is "/", which the supervisor would open for writing: the program starts in "/sandbox"',
+        'Warning: workingDir of container "agent" is "/", which the supervisor would make writable: the program starts in "/sandbox"',
         'Warning: only container "agent" runs under the supervisor, not "logs"',
       ],
     ]);

@@ -523,7 +523,7 @@ describe('alone, the backstop judges as the webhook does', () => {
     await setLiterals(literalsOf([]), async () => (await create(supervised())).code === 201);
   });
 
-  it('mirror pods, which are left alone', async () => {
+  it('mirror pods, which are left unchanged', async () => {
     const mirror = sandbox({
       annotations: { 'kubernetes.io/config.mirror': 'x' },
       spec: { nodeName: 'node', automountServiceAccountToken: false } as object,

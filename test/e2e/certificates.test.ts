@@ -330,7 +330,7 @@ describe('running replicas', () => {
   });
 });
 
-describe('while the API server is away', () => {
+describe('while the API server is unavailable', () => {
   afterAll(reset);
 
   it('replicas go on, and heal what was broken once it is back', async () => {
@@ -343,7 +343,9 @@ describe('while the API server is away', () => {
     try {
       await waitFor('both notice', async () => {
         for (const { port } of [one, two]) await handshake(port, trusting);
-        return [one, two].every((replica) => replica.logs('the shared trust cannot be read or written: the last known CA stays in use'));
+        return [one, two].every((replica) =>
+          replica.logs('the CA Secret or caBundle cannot be read or written: the last known CA stays in use'),
+        );
       });
       for (const replica of [one, two]) expect(await isReady(replica)).toBe(true);
     } finally {
@@ -351,7 +353,7 @@ describe('while the API server is away', () => {
     }
     await kubectl('patch', ...CONFIGURATION, '--type=json', '-p', '[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]');
     await waitFor('caBundle is healed', async () => (await authorities()).every((count) => count === 1));
-    await waitFor('both are back', () => [one, two].every((replica) => replica.logs('the API server answers again')));
+    await waitFor('both are back', () => [one, two].every((replica) => replica.logs('the API server is reachable again')));
   });
 });
 

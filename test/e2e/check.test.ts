@@ -30,7 +30,7 @@ interface Result {
   readonly name: string;
   readonly status: string;
   readonly detail: string;
-  readonly wayOut?: string;
+  readonly fix?: string;
 }
 
 interface Run {
@@ -53,7 +53,7 @@ function check(...args: string[]): { code: number | null; named: (name: string) 
   expect(stderr).toBe('');
   const { ok, checks } = JSON.parse(stdout) as { ok: boolean; checks: Result[] };
   expect([ok, checks.some(({ status }) => status === 'failed')]).toEqual([code === 0, code === 1]);
-  for (const { status, wayOut } of checks) if (status === 'failed') expect(wayOut).toBeTruthy();
+  for (const { status, fix } of checks) if (status === 'failed') expect(fix).toBeTruthy();
   return {
     code,
     named: (name) => checks.filter((result) => result.name === name),
@@ -109,7 +109,7 @@ describe('before the installation', () => {
     ]);
     await cluster.run(['create', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'node' } }));
     expect(check('--pre').named('nodes')).toMatchObject([
-      { status: 'warning', wayOut: expect.stringContaining('--supervisor-sideload-method=auto') },
+      { status: 'warning', fix: expect.stringContaining('--supervisor-sideload-method=auto') },
     ]);
     const nodeInfo = { kubeletVersion: 'v1.36.3', containerRuntimeVersion: 'containerd://2.2.9', operatingSystem: 'linux' };
     await kubectl('patch', 'node', 'node', '--subresource=status', '--type=merge', '-p', JSON.stringify({ status: { nodeInfo } }));
@@ -123,18 +123,18 @@ describe('before the installation', () => {
         ['nodes', 'ok'],
         ['supervisor image', 'ok'],
         ['what is there', 'ok'],
-        ['your rights', 'ok'],
-        ['rights that you give', 'ok'],
+        ['your permissions', 'ok'],
+        ['permissions that you grant', 'ok'],
       ],
     ]);
-    expect(named('what is there')[0]?.detail).toBe('nothing of it is there yet');
+    expect(named('what is there')[0]?.detail).toBe('nothing is installed yet');
   });
 
   it('without it, everything that needs it is skipped', () => {
     const { code, signs, named } = check();
     expect(code).toBe(1);
     expect(signs.filter(([, sign]) => sign === 'failed').map(([name]) => name)).toEqual(['Deployment', 'webhook configuration']);
-    expect(named('rights of the webhook')).toMatchObject([{ status: 'skipped', detail: 'needs: Deployment' }]);
+    expect(named('permissions of the webhook')).toMatchObject([{ status: 'skipped', detail: 'needs: Deployment' }]);
     expect(named('opted in')).toMatchObject([{ status: 'warning', detail: 'none has opted in: no pod becomes a sandbox' }]);
   });
 
@@ -150,15 +150,15 @@ describe('before the installation', () => {
       {
         status: 'failed',
         detail: expect.stringContaining('cannot list resource "nodes"'),
-        wayOut: expect.stringContaining('kubectl auth can-i'),
+        fix: expect.stringContaining('kubectl auth can-i'),
       },
     ]);
-    expect(named('your rights')[0]?.detail).toContain('create clusterroles.rbac.authorization.k8s.io');
-    expect(named('rights that you give')).toMatchObject([
+    expect(named('your permissions')[0]?.detail).toContain('create clusterroles.rbac.authorization.k8s.io');
+    expect(named('permissions that you grant')).toMatchObject([
       {
         status: 'failed',
         detail: expect.stringContaining('create secrets/openshell-sideload-ca -n openshell-system'),
-        wayOut: expect.stringContaining('escalate'),
+        fix: expect.stringContaining('escalate'),
       },
     ]);
     const without = check(`--kubeconfig=${file}`);
@@ -170,10 +170,10 @@ describe('before the installation', () => {
     ]);
   });
 
-  it('whoever may escalate need not have what the roles give', async () => {
+  it('anyone who may escalate need not have what the roles give', async () => {
     await kubectl('create', 'clusterrole', 'escalate', '--verb=escalate,bind', '--resource=roles,clusterroles');
     await kubectl('create', 'clusterrolebinding', 'escalate', '--clusterrole=escalate', '--serviceaccount=openshell-system:nobody');
-    await seen('rights that you give', 'you may give it all the same', '--pre', `--kubeconfig=${join(dir, 'nobody')}`);
+    await seen('permissions that you grant', 'but you hold escalate and bind', '--pre', `--kubeconfig=${join(dir, 'nobody')}`);
   });
 });
 
@@ -185,7 +185,7 @@ describe('an API server that is not there', () => {
     const { code, named, signs } = check(`--kubeconfig=${join(dir, 'away')}`);
     expect(code).toBe(1);
     expect(named('API server')).toMatchObject([
-      { detail: expect.stringContaining('https://127.0.0.1:1'), wayOut: expect.stringContaining('--kubeconfig') },
+      { detail: expect.stringContaining('https://127.0.0.1:1'), fix: expect.stringContaining('--kubeconfig') },
     ]);
     expect(signs.slice(1).every(([, sign]) => sign === 'skipped')).toBe(true);
   });
@@ -222,7 +222,7 @@ describe('an installation', () => {
         ['Deployment', 'ok'],
         ['replicas', 'failed'],
         ['readiness', 'failed'],
-        ['rights of the webhook', 'ok'],
+        ['permissions of the webhook', 'ok'],
         ['webhook configuration', 'ok'],
         ['entries', 'ok'],
         ['endpoints', 'ok'],
@@ -242,7 +242,7 @@ describe('an installation', () => {
     expect(named(SANDBOX)[0]?.detail).toBe('namespace agents would store it under its supervisor, method image-volume');
   });
 
-  it('is shown to people in groups, each cross with its way out below', () => {
+  it('is shown to people in groups, each failed check with its fix below', () => {
     const { code, stdout, stderr } = run([]);
     expect([code, stderr]).toEqual([1, '']);
     expect(stdout.split('\n').filter((line) => /^\S/.test(line))).toEqual([
@@ -251,7 +251,7 @@ describe('an installation', () => {
       'certificates',
       'namespaces',
       'end to end, as a dry run',
-      '19 fine, 0 to look at, 2 failed, 1 skipped',
+      '19 passed, 0 warnings, 2 failed, 1 skipped',
     ]);
     expect(stdout).toContain(
       '  ✗ replicas: 0 of 2 ready: sandboxes are refused\n      kubectl get pods -n openshell-system; docs/operations.md#when-it-is-down\n',
@@ -264,7 +264,7 @@ describe('an installation', () => {
 
   it('is looked for where the command line says', () => {
     expect(check('--namespace=elsewhere').named('Deployment')).toMatchObject([
-      { status: 'failed', detail: 'namespace elsewhere has no Deployment of the webhook', wayOut: expect.stringContaining('--namespace') },
+      { status: 'failed', detail: 'namespace elsewhere has no Deployment of the webhook', fix: expect.stringContaining('--namespace') },
     ]);
     expect(check('--in=nowhere').named(SANDBOX)).toMatchObject([
       { status: 'failed', detail: expect.stringContaining('"nowhere" not found') },
@@ -284,7 +284,7 @@ describe('a broken installation', () => {
     readonly does: () => Promise<unknown>;
     readonly name: string;
     readonly detail: string;
-    readonly wayOut: string;
+    readonly fix: string;
   }
   const service = { name: 'openshell-sideload', namespace: 'openshell-system', path: '/mutate' };
   const breaks: readonly Break[] = [
@@ -293,70 +293,70 @@ describe('a broken installation', () => {
       does: () => patchEntry({ op: 'replace', path: '/webhooks/0/failurePolicy', value: 'Ignore' }),
       name: 'entries',
       detail: 'entry sandbox.sideload.openshell.ai: failurePolicy is Ignore',
-      wayOut: 'kubectl apply -k manifests/base',
+      fix: 'kubectl apply -k manifests/base',
     },
     {
       what: 'an entry that is gone',
       does: () => patchEntry({ op: 'remove', path: '/webhooks/1' }),
       name: 'entries',
       detail: 'entry managed.sideload.openshell.ai is missing',
-      wayOut: 'kubectl apply',
+      fix: 'kubectl apply',
     },
     {
       what: 'what becomes of pods whose entry is gone',
       does: () => patchEntry({ op: 'remove', path: '/webhooks/1' }),
       name: MANAGED,
       detail: 'would store a sandbox that is not under its supervisor',
-      wayOut: 'docs/security.md#backstop',
+      fix: 'docs/security.md#backstop',
     },
     {
       what: 'an objectSelector that is narrower',
       does: () => patchEntry({ op: 'add', path: '/webhooks/0/objectSelector/matchLabels', value: { team: 'a' } }),
       name: 'entries',
       detail: 'objectSelector asks for team in (a) too',
-      wayOut: 'kubectl apply',
+      fix: 'kubectl apply',
     },
     {
       what: 'matchConditions',
       does: () => patchEntry({ op: 'add', path: '/webhooks/0/matchConditions', value: [{ name: 'friends', expression: 'false' }] }),
       name: 'entries',
       detail: 'matchConditions friends let sandboxes pass',
-      wayOut: 'kubectl apply',
+      fix: 'kubectl apply',
     },
     {
       what: 'an empty caBundle',
       does: () => patchEntry({ op: 'remove', path: '/webhooks/0/clientConfig/caBundle' }),
       name: 'caBundle',
       detail: 'entry sandbox.sideload.openshell.ai: it is empty',
-      wayOut: 'docs/operations.md#certificates',
+      fix: 'docs/operations.md#certificates',
     },
     {
       what: 'a foreign caBundle',
       does: async () => setBundle((await makeAuthority('foreign', new Date(), new Date(Date.now() + 3_600_000))).cert),
       name: 'served certificate',
       detail: 'caBundle of entry sandbox.sideload.openshell.ai does not trust what is served for 127.0.0.1: UNABLE_TO',
-      wayOut: 'docs/operations.md#certificates',
+      fix: 'docs/operations.md#certificates',
     },
     {
       what: 'what becomes of pods with a foreign caBundle',
       does: async () => setBundle((await makeAuthority('foreign', new Date(), new Date(Date.now() + 3_600_000))).cert),
       name: SANDBOX,
       detail: 'failed calling webhook "sandbox.sideload.openshell.ai"',
-      wayOut: 'docs/operations.md#when-it-is-down',
+      fix: 'docs/operations.md#when-it-is-down',
     },
     {
       what: 'a CA that has expired',
       does: async () => setBundle((await makeAuthority('old', new Date(Date.now() - 7_200_000), new Date(Date.now() - 3_600_000))).cert),
       name: 'caBundle',
       detail: 'entry sandbox.sideload.openshell.ai: its CA expired at',
-      wayOut: 'docs/operations.md#certificates',
+      fix: 'docs/operations.md#certificates',
     },
     {
       what: 'a role that is gone',
       does: () => kubectl('delete', 'clusterrole', 'openshell-sideload-certificates'),
-      name: 'rights of the webhook',
+      name: 'permissions of the webhook',
       detail: 'patch mutatingwebhookconfigurations.admissionregistration.k8s.io/openshell-sideload',
-      wayOut: 'docs/security.md#who-may-do-what',
+      fix: 'docs/security.md#who-may-do-what',
     },
     {
       what: 'a Service with nobody behind it',
@@ -367,20 +367,20 @@ describe('a broken installation', () => {
         ),
       name: 'endpoints',
       detail: 'Service openshell-system/openshell-sideload has no ready endpoint',
-      wayOut: 'docs/operations.md#when-it-is-down',
+      fix: 'docs/operations.md#when-it-is-down',
     },
     {
       what: 'settings that cannot be used',
       does: () => kubectl('set', 'env', 'deployment/openshell-sideload', ...SYSTEM, 'OPENSHELL_SANDBOX_UID=root'),
       name: 'Deployment',
       detail: '--sandbox-uid "root" (from OPENSHELL_SANDBOX_UID)',
-      wayOut: 'README.md#configuration',
+      fix: 'docs/reference/options.md',
     },
   ];
 
-  it.each(breaks)('$what is a cross', async ({ does, name, detail, wayOut }) => {
+  it.each(breaks)('$what is a cross', async ({ does, name, detail, fix }) => {
     await does();
-    expect(await seen(name, detail)).toMatchObject({ status: 'failed', wayOut: expect.stringContaining(wayOut) });
+    expect(await seen(name, detail)).toMatchObject({ status: 'failed', fix: expect.stringContaining(fix) });
   });
 
   it('without its configuration everything that needs it is skipped, and --pre warns of a configuration without it', async () => {
@@ -390,7 +390,7 @@ describe('a broken installation', () => {
     await repair();
     await kubectl('delete', 'deployment', 'openshell-sideload', ...SYSTEM);
     expect(check('--pre').named('what is there')).toMatchObject([
-      { status: 'warning', wayOut: 'kubectl delete mutatingwebhookconfiguration openshell-sideload' },
+      { status: 'warning', fix: 'kubectl delete mutatingwebhookconfiguration openshell-sideload' },
     ]);
   });
 
@@ -402,7 +402,7 @@ describe('a broken installation', () => {
       expect(named('served certificate')).toMatchObject([{ status: 'failed', detail: expect.stringContaining('ECONNREFUSED') }]);
       for (const name of [SANDBOX, MANAGED])
         expect(named(name)).toMatchObject([
-          { status: 'failed', detail: expect.stringContaining('failed calling webhook'), wayOut: 'docs/operations.md#when-it-is-down' },
+          { status: 'failed', detail: expect.stringContaining('failed calling webhook'), fix: 'docs/operations.md#when-it-is-down' },
         ]);
     } finally {
       webhook = await startWebhook(dir, ports);
@@ -420,9 +420,9 @@ describe('namespaces', () => {
   it('that enforce a Pod Security level are a cross', async () => {
     await label('agents', 'pod-security.kubernetes.io/enforce=restricted');
     try {
-      const wayOut = expect.stringContaining('kubectl label namespace agents pod-security.kubernetes.io/enforce=privileged --overwrite');
-      expect(optedIn('agents')).toMatchObject({ status: 'failed', wayOut });
-      expect(await seen(SANDBOX, 'violates PodSecurity')).toMatchObject({ status: 'failed', wayOut });
+      const fix = expect.stringContaining('kubectl label namespace agents pod-security.kubernetes.io/enforce=privileged --overwrite');
+      expect(optedIn('agents')).toMatchObject({ status: 'failed', fix });
+      expect(await seen(SANDBOX, 'violates PodSecurity')).toMatchObject({ status: 'failed', fix });
       await label('agents', 'pod-security.kubernetes.io/enforce=privileged');
       expect(optedIn('agents')).toMatchObject({ status: 'ok' });
     } finally {
@@ -437,7 +437,7 @@ describe('namespaces', () => {
       expect(optedIn('kube-system')).toMatchObject({ status: 'warning', detail: 'kube-system opted in, and is excluded by its name' });
       expect(optedIn('default')).toMatchObject({
         status: 'warning',
-        wayOut: 'kubectl label namespace default openshell.ai/sideload=enabled --overwrite',
+        fix: 'kubectl label namespace default openshell.ai/sideload=enabled --overwrite',
       });
       expect(check().named(SANDBOX)).toMatchObject([{ status: 'ok', detail: expect.stringContaining('namespace agents') }]);
       await patchEntry({ op: 'add', path: '/webhooks/0/namespaceSelector/matchLabels/team', value: 'a' });
@@ -466,7 +466,7 @@ describe('namespaces', () => {
     try {
       expect(await seen(SANDBOX, 'exceeded quota: small')).toMatchObject({
         status: 'failed',
-        wayOut: expect.stringContaining('#limits-and-quotas'),
+        fix: expect.stringContaining('#limits-and-quotas'),
       });
     } finally {
       await kubectl('delete', 'quota', 'small', '-n', 'agents');
@@ -491,7 +491,7 @@ describe('the backstop', () => {
         {
           status: 'failed',
           detail: expect.stringContaining('has another trustedSupervisorImages than the webhook'),
-          wayOut: expect.stringContaining('openshell-sideload backstop OPTIONS | kubectl apply -f -'),
+          fix: expect.stringContaining('openshell-sideload backstop OPTIONS | kubectl apply -f -'),
         },
       ]);
     } finally {
@@ -523,7 +523,7 @@ describe('an API server that drops image volumes', () => {
     const dropped = {
       status: 'failed',
       detail: expect.stringContaining('drops them'),
-      wayOut: expect.stringContaining('--supervisor-sideload-method=auto'),
+      fix: expect.stringContaining('--supervisor-sideload-method=auto'),
     };
     expect(check('--pre').named('image volumes')).toMatchObject([dropped]);
     expect(check('--pre', '--supervisor-sideload-method=auto').named('image volumes')).toMatchObject([{ status: 'warning' }]);

@@ -130,7 +130,7 @@ describe.each<Method>(['image-volume', 'init-container'])('labelled, with method
     expectSideloaded(labelled(unlabelled, method), stored, outcome, settings);
   });
 
-  it('is refused by nobody but the webhook', () => {
+  it('is refused by only the webhook', () => {
     const refusals = answers.stderr.split('\n').filter((line) => line.startsWith('Error'));
     expect(refusals.filter((line) => !line.includes('admission webhook "sandbox.sideload.openshell.ai" denied the request'))).toEqual([]);
     expect(answers.stored.size + refusals.length).toBe(corpus.length);

@@ -48,7 +48,7 @@ describe('explain pod', () => {
   it('says that the webhook is not installed', () => {
     const { code, lines } = explain(['pod', 'sandbox', '-n', 'agents']);
     expect([code, lines[0]]).toEqual([0, 'pod agents/sandbox']);
-    expect(lines).toContain('  ✗ webhook    the MutatingWebhookConfiguration is not there');
+    expect(lines).toContain('  ✗ webhook    the MutatingWebhookConfiguration does not exist');
     expect(lines.at(-1)).toBe('  → result     the webhook is not called: the pod is stored as it is');
   });
 
@@ -71,7 +71,7 @@ describe('explain pod', () => {
       '  ✓ label       openshell.ai/sandbox: "true"',
       '  ✓ container   agent: its name',
       "  ✓ method      init-container: auto, the operator's (OPENSHELL_SUPERVISOR_SIDELOAD_METHOD)",
-      '  ✓ supervisor  not there yet',
+      '  ✓ supervisor  none yet',
       '  ✓ policy      files that OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA name',
       '  → result      injected: the supervisor was put into the pod',
     ]);
@@ -95,7 +95,7 @@ describe('explain pod', () => {
       says: 'cannot read pod agents/nobody: pods "nobody" not found (404)',
     },
     {
-      why: 'the API server is away',
+      why: 'the API server is unavailable',
       args: ['pod', 'sandbox'],
       env: { HOME: '/nowhere' },
       says: 'cannot read pod default/sandbox: ',

@@ -737,7 +737,7 @@ describe('kubectl debug', () => {
     expect(await answersFor(pod)).toEqual([]);
   });
 
-  it('copies the pod with its labels: left alone, since it has its supervisor', async () => {
+  it('copies the pod with its labels: left unchanged, since it has its supervisor', async () => {
     await debug(...DEBUGGER, '--copy-to=copied-labels', '--keep-labels', ALONE, '--', 'sh');
     const pod = await readPod('copied-labels');
     expect(await answersFor(pod)).toEqual(['already-sideloaded']);

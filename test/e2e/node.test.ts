@@ -127,7 +127,7 @@ function check(...args: string[]): { code: number | null; signs: string[]; stdou
 }
 
 describe('openshell-sideload check --pre', () => {
-  it('finds that the cluster can take it', () => {
+  it('finds that the cluster supports it', () => {
     const { code, signs, stdout } = check('--pre');
     expect([code, signs], stdout).toEqual([0, Array(8).fill('✓')]);
   });

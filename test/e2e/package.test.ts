@@ -110,6 +110,6 @@ describe('with a real API server, the package', () => {
       `--kubeconfig=${cluster.kubeconfig}`,
     );
     expect([status, stderr], stdout).toEqual([0, '']);
-    expect(stdout).toContain('✗ webhook    the MutatingWebhookConfiguration is not there');
+    expect(stdout).toContain('✗ webhook    the MutatingWebhookConfiguration does not exist');
   });
 });

@@ -26,7 +26,7 @@ const kubectl = (...args: string[]): Promise<string> => cluster.run(args);
 const asAdmin = async (path: string): Promise<string> => (await fetch(`http://127.0.0.1:${ports.adminPort}${path}`)).text();
 const logLines = (): Promise<Record<string, unknown>[]> => readLog(dir);
 
-/** Starts the webhook anew, as the service account of manifests/base. */
+/** Starts the webhook again, as the service account of manifests/base. */
 async function restart(): Promise<void> {
   await webhook?.stop();
   writeFileSync(join(dir, 'kubeconfig'), await kubeconfigOf(cluster));
@@ -138,7 +138,7 @@ describe('in a cluster whose nodes come and go', () => {
     expect(states.every((state, index) => index === 0 || state !== states[index - 1])).toBe(true);
   });
 
-  it('goes on where it was when the API server was away', async () => {
+  it('goes on where it was when the API server was interrupted', async () => {
     await cluster.stopApiserver();
     expect((await fetch(`http://127.0.0.1:${ports.adminPort}/readyz`)).status).toBe(200);
     await cluster.startApiserver();
@@ -169,7 +169,7 @@ describe('each right is needed', () => {
       verb: 'create',
       object: 'podtemplates',
       state: 'API server v1.36.3 keeps image volumes (concluded from its version); 1 of 1 schedulable Linux nodes are known to mount them',
-      logs: 'the API server does not let pod templates be tried: its version tells whether it keeps image volumes',
+      logs: 'the API server does not permit a dry run of a pod template: its version decides whether it keeps image volumes',
     },
     {
       of: CLUSTER_ROLE,

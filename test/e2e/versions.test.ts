@@ -84,7 +84,7 @@ async function verdict(annotations: Record<string, string>): Promise<string> {
   return `stored, ${stored}`;
 }
 
-/** Starts the webhook anew, as the service account of manifests/base. */
+/** Starts the webhook again, as the service account of manifests/base. */
 async function restartWebhook(): Promise<void> {
   await webhook?.stop();
   writeFileSync(kubeconfig, await kubeconfigOf(cluster));
@@ -189,12 +189,12 @@ describe.each(SERVERS.map((server) => [nameOf(server), server] as const))('kube-
     await kubectl('label', ...configuration, 'x-');
   });
 
-  it('tells kubectl the way out where it drops them', async () => {
+  it('tells kubectl what to do where it drops them', async () => {
     const { code, stderr } = await create(sandbox({ annotations: method('image-volume') }), 'agents');
     if (rows.at(-1)?.includes('| kept |')) expect([code, stderr]).toEqual([0, expect.not.stringContaining('denied')]);
     else
       expect(stderr).toContain(
-        `API server ${version} drops image volumes (feature gate ImageVolume is off), the supervisor would be missing: set annotation openshell.ai/sideload-method to init-container`,
+        `API server ${version} drops image volumes (feature gate ImageVolume is off), so the supervisor would be missing: set annotation openshell.ai/sideload-method to init-container`,
       );
   });
 });

@@ -77,7 +77,7 @@ export async function runCampaign(
     return known;
   };
 
-  /** After its patch a pod has to be left alone. */
+  /** After its patch a pod has to be left unchanged. */
   const sendAgain = async (pod: Pod): Promise<void> => {
     let body: Buffer;
     try {
@@ -89,7 +89,7 @@ export async function runCampaign(
     }
     again++;
     const { label } = judge(postReview(body), await client.send(postReview(body)));
-    if (label !== 'left alone already-sideloaded') throw new InvalidAnswerError(`sent again after its patch: ${label}`);
+    if (label !== 'left unchanged already-sideloaded') throw new InvalidAnswerError(`sent again after its patch: ${label}`);
   };
 
   const run = async (index: number, fuzzCase: FuzzCase): Promise<void> => {

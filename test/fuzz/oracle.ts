@@ -151,8 +151,8 @@ function judgeReview(review: Unknown, body: Record<string, Unknown>): Judgement 
   if (leftAlone) {
     must(response.patchType === undefined, `${reason}: no patch, but its type`);
     must(warnings.length === 0 || reason === 'already-sideloaded', `${reason}: a warning about what is no sandbox`);
-    must(mayBeLeftAlone(reason, request), `${reason}: a pod is left alone that must not be`);
-    return { label: `left alone ${reason}` };
+    must(mayBeLeftAlone(reason, request), `${reason}: a pod is left unchanged that must not be`);
+    return { label: `left unchanged ${reason}` };
   }
   must(isPodCreation(request) && labelOf(pod) === 'true', `${reason}: changed what is no sandbox`);
   must(response.patchType === 'JSONPatch' && typeof response.patch === 'string', 'a patch without its type');

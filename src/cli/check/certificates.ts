@@ -13,7 +13,7 @@ import { judgeBundle, judgeValidity, OTHERS, SELF_MANAGED } from './validity.ts'
 
 const DOCUMENTED = 'docs/operations.md#certificates';
 
-/** Somebody who serves, and how the API server calls them. */
+/** A server, and how the API server connects to it. */
 interface Server {
   readonly name: string;
   readonly open: () => Promise<Duplex>;
@@ -23,18 +23,18 @@ function bundleOf({ clientConfig }: V1MutatingWebhook): string {
   return Buffer.from(clientConfig.caBundle ?? '', 'base64').toString();
 }
 
-/** Self-managed certificates are put right within seconds, unless replicas are away or lack their rights. */
+/** Self-managed certificates are restored within seconds, unless replicas are unavailable or lack permissions. */
 async function replacement({ deployed }: Context) {
   const { source } = (await deployed()).config.certificates;
   return source === 'self-managed'
-    ? { limits: SELF_MANAGED, wayOut: `the webhook itself writes it: see "replicas" and "rights of the webhook"; ${DOCUMENTED}` }
-    : { limits: OTHERS, wayOut: DOCUMENTED };
+    ? { limits: SELF_MANAGED, fix: `the webhook itself writes it: see "replicas" and "permissions of the webhook"; ${DOCUMENTED}` }
+    : { limits: OTHERS, fix: DOCUMENTED };
 }
 
 async function caBundle(context: Context): Promise<readonly Finding[]> {
-  const { limits, wayOut } = await replacement(context);
+  const { limits, fix } = await replacement(context);
   return entriesOf(await context.configuration()).map((entry) =>
-    judgeBundle(`entry ${entry.name}`, bundleOf(entry), context.now, limits.ca, wayOut),
+    judgeBundle(`entry ${entry.name}`, bundleOf(entry), context.now, limits.ca, fix),
   );
 }
 
@@ -58,13 +58,13 @@ async function serversOf(
 }
 
 async function judge(server: Server, name: string, entry: V1MutatingWebhook, context: Context): Promise<Finding> {
-  const { limits, wayOut } = await replacement(context);
+  const { limits, fix } = await replacement(context);
   const connection = await server.open();
   try {
     const { certificate, distrust } = await shakeHands(server.name, connection, name, bundleOf(entry));
     if (distrust === undefined)
-      return judgeValidity(`${server.name}: caBundle trusts its certificate, which`, certificate, context.now, limits.serving, wayOut);
-    return failed(`${server.name}: caBundle of entry ${entry.name} does not trust what is served for ${name}: ${distrust}`, wayOut);
+      return judgeValidity(`${server.name}: caBundle trusts its certificate, which`, certificate, context.now, limits.serving, fix);
+    return failed(`${server.name}: caBundle of entry ${entry.name} does not trust what is served for ${name}: ${distrust}`, fix);
   } catch (error) {
     return failed(error instanceof Error ? error.message : String(error), 'docs/operations.md#when-it-is-down');
   }

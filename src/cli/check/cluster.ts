@@ -19,7 +19,7 @@ async function apiServer({ cluster }: Context): Promise<Finding> {
   const version = await readServerVersion(cluster).catch((error: Error) => {
     throw new Obstacle(
       `${error.message}; it should be at ${server}`,
-      'name the cluster: --kubeconfig=FILE, --context=NAME or KUBECONFIG\nkubectl get --raw /readyz says whether it answers',
+      'name the cluster: --kubeconfig=FILE, --context=NAME or KUBECONFIG\nkubectl get --raw /readyz says whether it is up',
     );
   });
   const [, minor] = /^v1\.(\d+)\./.exec(version) ?? [];
@@ -37,30 +37,32 @@ async function admissionApi({ cluster: { k8s, config } }: Context): Promise<Find
 async function imageVolumes(context: Context): Promise<Finding> {
   const version = await readServerVersion(context.cluster);
   const tried = await keepsImageVolumes(context.cluster, ANY_NAMESPACE);
-  const concluded = tried === undefined ? ' (concluded from its version: pod templates may not be tried)' : '';
+  const concluded = tried === undefined ? ' (concluded from its version: dry runs of pod templates are not permitted)' : '';
   if (tried ?? keepsByVersion(version)) return ok(`the API server keeps them${concluded}`);
   const detail = `the API server drops them${concluded}`;
   const { method } = await context.settings();
   return method === 'image-volume'
-    ? failed(`${detail}, and --supervisor-sideload-method is image-volume: pods are refused that name no other`, TAKE_AUTO)
-    : warning(`${detail}: pods that ask for one are refused`);
+    ? failed(`${detail}, and --supervisor-sideload-method is image-volume: pods that name no other method are refused`, TAKE_AUTO)
+    : warning(`${detail}: pods with an image volume are refused`);
 }
 
 async function nodes(context: Context): Promise<Finding> {
   const count = await countNodes(context.cluster);
   const { method, allowedMethods } = await context.settings();
   const able = allowedMethods.map((allowed) => `${allowed} ${allowed === 'image-volume' ? count.mountingImages : count.total}`);
-  const detail = `schedulable Linux nodes: ${count.total}; known to be able: ${able.join(', ')}`;
+  const detail = `schedulable Linux nodes: ${count.total}; known to support: ${able.join(', ')}`;
   if (count.total === 0) return warning(`${detail}: no sandbox can run`, 'kubectl get nodes');
   if (method === 'image-volume' && count.mountingImages < count.total)
-    return warning(`${detail}; a sandbox may land on one that is not`, TAKE_AUTO);
+    return warning(`${detail}; a sandbox may be scheduled on a node that does not`, TAKE_AUTO);
   return ok(detail);
 }
 
 async function supervisorImage(context: Context): Promise<Finding> {
   const { image } = await context.settings();
   const { fits, detail } = judgeSupervisorImage(image);
-  return fits === 'yes' ? ok(`${image}: ${detail}`) : warning(`${image} ${detail}`, 'docs/compatibility.md says which OpenShell fits');
+  return fits === 'yes'
+    ? ok(`${image}: ${detail}`)
+    : warning(`${image} ${detail}`, 'docs/compatibility.md lists the supported OpenShell versions');
 }
 
 export const CLUSTER: Group<Context> = {

@@ -62,7 +62,10 @@ export function contextOf(cluster: Cluster, config: Config, pre: boolean, sandbo
       const called = ours.find(({ webhooks }) => webhooks?.some(({ clientConfig }) => clientConfig.service?.namespace === namespace));
       const found = called ?? ours[0];
       if (found) return found;
-      throw new Obstacle('no MutatingWebhookConfiguration has an entry of ours: all sandboxes start without their supervisor', APPLY_AGAIN);
+      throw new Obstacle(
+        'no MutatingWebhookConfiguration has an entry of this webhook: all sandboxes start without their supervisor',
+        APPLY_AGAIN,
+      );
     }),
     labelledNamespaces: once(async () => {
       const request = core.listNamespace({ labelSelector: NAMESPACE_LABEL });

@@ -60,7 +60,7 @@ const tryLabel =
       stored = JSON.parse(JSON.stringify(await call(`create a sandbox in namespace ${namespace}`, request)));
     } catch (error) {
       if (statusOf(error) === undefined || !(error instanceof Error)) throw error;
-      return failed(error.message, wayOut(error.message, namespace));
+      return failed(error.message, fix(error.message, namespace));
     }
     const outcome = decide(stored, judged, UNKNOWN_CLUSTER);
     if (outcome.reason === 'already-sideloaded')
@@ -74,8 +74,8 @@ const tryLabel =
     );
   };
 
-/** Sentences of the API server. */
-function wayOut(message: string, namespace: string): string {
+/** By the messages of the API server. */
+function fix(message: string, namespace: string): string {
   if (message.includes('failed calling webhook')) return 'docs/operations.md#when-it-is-down';
   if (message.includes('violates PodSecurity'))
     return `kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;

@@ -67,14 +67,15 @@ function judgeEntry(entry: V1MutatingWebhook, { pods, enforced }: Entry): Findin
   const narrower = without(asked, pods);
   const wider = without(pods, asked);
   if (narrower.length > 0)
-    cross(`objectSelector asks for ${narrower.map(written).join(', ')} too: sandboxes that lack it start without their supervisor`);
-  if (wider.length > 0) warn(`objectSelector does not ask for ${wider.map(written).join(', ')}: other pods wait for the webhook, too`);
+    cross(`objectSelector asks for ${narrower.map(written).join(', ')} too: sandboxes without it start without their supervisor`);
+  if (wider.length > 0) warn(`objectSelector does not ask for ${wider.map(written).join(', ')}: other pods wait for the webhook too`);
   if (entry.matchConditions?.length)
-    cross(`matchConditions ${entry.matchConditions.map(({ name }) => name).join(', ')} let sandboxes pass for which they are false`);
-  if (!entry.rules?.some(coversPodCreation)) cross('no rule covers the creation of pods: none of them reaches the webhook');
-  if (entry.failurePolicy !== 'Fail') cross('failurePolicy is Ignore: sandboxes start without their guard when the webhook is away');
+    cross(`matchConditions ${entry.matchConditions.map(({ name }) => name).join(', ')} skip sandboxes for which they are false`);
+  if (!entry.rules?.some(coversPodCreation)) cross('no rule covers the creation of pods: no pod reaches the webhook');
+  if (entry.failurePolicy !== 'Fail')
+    cross('failurePolicy is Ignore: sandboxes start without their supervisor when the webhook is unavailable');
   if (entry.reinvocationPolicy !== 'IfNeeded')
-    cross('reinvocationPolicy is Never: what a later webhook takes out of a sandbox is not put back');
+    cross('reinvocationPolicy is Never: if a later webhook removes a part of the supervisor, it is not restored');
 
   const mode: Requirement = { key: POLICY_MODE_LABEL, operator: enforced ? 'In' : 'NotIn', values: [POLICY_ENFORCED] };
   const path = enforced ? '/mutate/enforced' : '/mutate';
@@ -88,7 +89,7 @@ function judgeEntry(entry: V1MutatingWebhook, { pods, enforced }: Entry): Findin
   if (entry.sideEffects !== 'None') warn(`sideEffects is ${entry.sideEffects}: the webhook has none`);
   if (entry.matchPolicy !== 'Equivalent') warn(`matchPolicy is ${entry.matchPolicy}: another version of the pod API would pass`);
   const seconds = entry.timeoutSeconds ?? 10;
-  if (seconds < SHORT_TIMEOUT) warn(`timeoutSeconds is ${seconds}: a moment on the network refuses sandboxes`);
+  if (seconds < SHORT_TIMEOUT) warn(`timeoutSeconds is ${seconds}: a short network delay refuses sandboxes`);
   return findings;
 }
 

@@ -9,26 +9,26 @@ export interface Finding {
   /** What was seen, or why nobody looked. */
   readonly detail: string;
   /** What to do about it: commands, or a section of the documentation; several lines are possible. */
-  readonly wayOut?: string;
+  readonly fix?: string;
 }
 
 export const ok = (detail: string): Finding => ({ status: 'ok', detail });
-export const warning = (detail: string, wayOut?: string): Finding => ({
+export const warning = (detail: string, fix?: string): Finding => ({
   status: 'warning',
   detail,
-  ...(wayOut === undefined ? {} : { wayOut }),
+  ...(fix === undefined ? {} : { fix }),
 });
-export const failed = (detail: string, wayOut: string): Finding => ({ status: 'failed', detail, wayOut });
+export const failed = (detail: string, fix: string): Finding => ({ status: 'failed', detail, fix });
 export const skipped = (detail: string): Finding => ({ status: 'skipped', detail });
 
 /** What keeps a check from an answer. The check that meets it first fails with it; those that need that one are skipped. */
 export class Obstacle extends ExpectedError {
   override readonly name = 'Obstacle';
-  readonly wayOut: string;
+  readonly fix: string;
 
-  constructor(message: string, wayOut: string) {
+  constructor(message: string, fix: string) {
     super(message);
-    this.wayOut = wayOut;
+    this.fix = fix;
   }
 }
 

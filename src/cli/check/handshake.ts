@@ -30,7 +30,7 @@ export async function shakeHands(server: string, connection: Duplex, name: strin
       ...(bundle === '' ? {} : { ca: bundle }),
       // In Go, every certificate of the bundle is an anchor, not only roots.
       allowPartialTrustChain: true,
-      // Whoever is not trusted is looked at too; nothing is sent.
+      // Anyone who is not trusted is looked at too; nothing is sent.
       rejectUnauthorized: false,
     });
     socket.once('secureConnect', () => {

@@ -13,7 +13,7 @@ import type { Group } from './run.ts';
 async function deploymentThere({ deployed }: Context): Promise<Finding> {
   const { deployment, image, unknownVariables } = await deployed();
   if (unknownVariables.length === 0) return ok(`${deployment} with image ${image}`);
-  return warning(`${deployment} with image ${image}; not known here, since another object holds them: ${unknownVariables.join(', ')}`);
+  return warning(`${deployment} with image ${image}; not known here, because another object holds them: ${unknownVariables.join(', ')}`);
 }
 
 async function replicas(context: Context): Promise<Finding> {
@@ -41,7 +41,7 @@ async function configurationThere({ configuration }: Context): Promise<Finding> 
 }
 
 async function entries({ configuration }: Context): Promise<readonly Finding[]> {
-  return problemsOr(judgeEntries(entriesOf(await configuration())), 'they let no sandbox pass, and fail closed');
+  return problemsOr(judgeEntries(entriesOf(await configuration())), 'every sandbox reaches the webhook, and they fail closed');
 }
 
 async function endpoints({ cluster: { k8s, config }, configuration }: Context): Promise<readonly Finding[]> {
@@ -63,7 +63,7 @@ async function endpoints({ cluster: { k8s, config }, configuration }: Context): 
       return addresses.length > 0
         ? ok(`Service ${namespace}/${name} has ${addresses.length} ready`)
         : failed(
-            `Service ${namespace}/${name} has no ready endpoint: the API server reaches nobody, sandboxes are refused`,
+            `Service ${namespace}/${name} has no ready endpoint: the API server reaches no replica, sandboxes are refused`,
             `kubectl get service,endpointslices -n ${namespace}; docs/operations.md#when-it-is-down`,
           );
     }),
@@ -77,11 +77,11 @@ async function existing({ cluster, config: { namespace }, configuration }: Conte
   try {
     const { metadata } = await configuration();
     return warning(
-      `MutatingWebhookConfiguration ${metadata?.name} is there, and no Deployment in ${namespace}: sandboxes may be refused`,
+      `MutatingWebhookConfiguration ${metadata?.name} is there, but no Deployment in ${namespace}: sandboxes may be refused`,
       `kubectl delete mutatingwebhookconfiguration ${metadata?.name}`,
     );
   } catch (error) {
-    if (error instanceof Obstacle) return ok('nothing of it is there yet');
+    if (error instanceof Obstacle) return ok('nothing is installed yet');
     throw error;
   }
 }
@@ -92,7 +92,7 @@ export const INSTALLATION: Group<Context> = {
     { name: 'Deployment', needs: ['API server'], run: deploymentThere },
     { name: 'replicas', needs: ['Deployment'], run: replicas },
     { name: 'readiness', needs: ['Deployment'], run: checkReadiness },
-    { name: 'rights of the webhook', needs: ['Deployment'], run: checkWebhookRights },
+    { name: 'permissions of the webhook', needs: ['Deployment'], run: checkWebhookRights },
     { name: 'webhook configuration', needs: ['API server'], run: configurationThere },
     { name: 'entries', needs: ['webhook configuration'], run: entries },
     { name: 'endpoints', needs: ['webhook configuration'], run: endpoints },
@@ -104,7 +104,7 @@ export const BEFORE_INSTALLATION: Group<Context> = {
   heading: 'before the installation',
   checks: [
     { name: 'what is there', needs: ['API server'], run: existing },
-    { name: 'your rights', needs: ['API server'], run: checkInstallRights },
-    { name: 'rights that you give', needs: ['API server'], run: checkEscalation },
+    { name: 'your permissions', needs: ['API server'], run: checkInstallRights },
+    { name: 'permissions that you grant', needs: ['API server'], run: checkEscalation },
   ],
 };

@@ -15,7 +15,7 @@ export function isReady({ status }: V1Pod): boolean {
   return status?.conditions?.some((condition) => condition.type === 'Ready' && condition.status === 'True') === true;
 }
 
-/** Works from where kubectl works: nobody but the kubelet has to reach the pod. */
+/** Works from where kubectl works: only the kubelet has to reach the pod. */
 export async function connectWith({ cluster, config: { namespace } }: Context, pod: string, port: number): Promise<Duplex> {
   try {
     return await forwardPort(cluster, namespace, pod, port);

@@ -12,10 +12,10 @@ const SIGNS = {
   skipped: { sign: '-', style: 'dim' },
 } as const satisfies Record<Finding['status'], unknown>;
 
-/** The lines of one result; those of a way out are indented. */
-export function lines({ name, status, detail, wayOut }: Result): string {
+/** The lines of one result; those of a fix are indented. */
+export function lines({ name, status, detail, fix }: Result): string {
   const { sign, style } = SIGNS[status];
-  const steps = (wayOut?.split('\n') ?? []).map((step) => `      ${step}\n`);
+  const steps = (fix?.split('\n') ?? []).map((step) => `      ${step}\n`);
   return `  ${paint(style, sign)} ${name}: ${detail}\n${steps.join('')}`;
 }
 
@@ -25,13 +25,13 @@ export function heading(text: string): string {
 
 export function summary(results: readonly Result[]): string {
   const count = (status: Finding['status']): number => results.filter((result) => result.status === status).length;
-  const parts = [`${count('ok')} fine`, `${count('warning')} to look at`, `${count('failed')} failed`, `${count('skipped')} skipped`];
+  const parts = [`${count('ok')} passed`, `${count('warning')} warnings`, `${count('failed')} failed`, `${count('skipped')} skipped`];
   return `${parts.join(', ')}\n`;
 }
 
 /** For programs. Members are only ever added. */
 export function json(results: readonly Result[]): string {
-  const checks = results.map(({ group, name, status, detail, wayOut }) => ({ group, name, status, detail, wayOut }));
+  const checks = results.map(({ group, name, status, detail, fix }) => ({ group, name, status, detail, fix }));
   return `${JSON.stringify({ ok: results.every(({ status }) => status !== 'failed'), checks }, null, 2)}\n`;
 }
 

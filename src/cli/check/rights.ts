@@ -1,4 +1,4 @@
-/** Rights: those of the webhook's service account, and of whoever is about to install it. */
+/** Rights: those of the webhook's service account, and of anyone who is about to install it. */
 
 import { describeRight, lackedRights, type Right } from '../../cluster/rights.ts';
 import { type Config, readConfig } from '../../config/config.ts';
@@ -73,7 +73,7 @@ export async function checkWebhookRights({ cluster, config: { namespace }, deplo
 export async function checkInstallRights({ cluster, config: { namespace } }: Context): Promise<Finding> {
   const lacked = await lackedRights(cluster, installRights(namespace));
   if (lacked.length === 0) return ok('you may create, read and change all kinds of manifests/base');
-  return failed(`you may not ${lacked.map(describeRight).join(', ')}`, 'install it as cluster-admin, or as somebody who has these rights');
+  return failed(`you may not ${lacked.map(describeRight).join(', ')}`, 'install it as cluster-admin, or as a user with these permissions');
 }
 
 /**
@@ -83,12 +83,12 @@ export async function checkInstallRights({ cluster, config: { namespace } }: Con
 export async function checkEscalation({ cluster, config: { namespace } }: Context): Promise<Finding> {
   // As it is in a pod, where Kubernetes sets that variable.
   const lacked = await lackedRights(cluster, webhookRights(readConfig([`--namespace=${namespace}`], { KUBERNETES_SERVICE_HOST: '' })));
-  if (lacked.length === 0) return ok('you have all rights that its roles give');
+  if (lacked.length === 0) return ok('you have every permission that its roles grant');
   const around = ['roles', 'clusterroles'].flatMap((resource) =>
     rights(['escalate', 'bind'], { group: RBAC, resource, ...(resource === 'roles' ? { namespace } : {}) }),
   );
   const lackedAround = await lackedRights(cluster, around);
-  const detail = `its roles give what you may not do yourself: ${lacked.map(describeRight).join(', ')}`;
-  if (lackedAround.length === 0) return warning(`${detail}; you may give it all the same (escalate, bind)`);
+  const detail = `its roles grant permissions that you do not have: ${lacked.map(describeRight).join(', ')}`;
+  if (lackedAround.length === 0) return warning(`${detail}; but you hold escalate and bind`);
   return failed(detail, 'install it as cluster-admin, or with the verbs escalate and bind on roles and clusterroles');
 }

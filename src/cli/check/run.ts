@@ -48,18 +48,18 @@ export async function* runChecks<Context>(
   }
 }
 
-/** The API server's own sentence names the verb and the resource that are missing. */
+/** The API server's own message names the missing verb and resource. */
 function findingOf(error: unknown): Finding {
-  if (error instanceof Obstacle) return failed(error.message, error.wayOut);
+  if (error instanceof Obstacle) return failed(error.message, error.fix);
   // Of the Deployment: what the command line says was read before.
   if (error instanceof UsageError)
-    return failed(error.problems.join('; '), 'correct the arguments and variables of the Deployment: README.md#configuration');
+    return failed(error.problems.join('; '), 'correct the arguments and variables of the Deployment: docs/reference/options.md');
   const message = error instanceof Error ? error.message : String(error);
   const refused = statusOf(error) === 401 || statusOf(error) === 403;
   return failed(
     message,
     refused
-      ? 'run it as somebody who has that right, cluster-admin say: kubectl auth can-i --list shows yours'
-      : 'kubectl get --raw /readyz?verbose shows how the API server is; then try again',
+      ? 'run it as a user with that permission, for example cluster-admin: kubectl auth can-i --list shows yours'
+      : 'kubectl get --raw /readyz?verbose shows the state of the API server; then try again',
   );
 }

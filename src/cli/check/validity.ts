@@ -27,27 +27,27 @@ export function span(milliseconds: number): string {
   return `${Math.max(0, Math.floor(milliseconds / 60_000))} min`;
 }
 
-/** @param what it is, the beginning of the sentence */
+/** @param what begins the message: it names the certificate */
 export function judgeValidity(
   what: string,
   { validFrom, validTo }: X509Certificate,
   now: Date,
   { part, atMost }: Limit,
-  wayOut: string,
+  fix: string,
 ): Finding {
   const [start, end] = [Date.parse(validFrom), Date.parse(validTo)];
   const left = end - now.getTime();
-  if (start > now.getTime()) return failed(`${what} is not valid before ${new Date(start).toISOString()}: clocks differ`, wayOut);
-  if (left <= 0) return failed(`${what} expired at ${new Date(end).toISOString()}`, wayOut);
+  if (start > now.getTime()) return failed(`${what} is not valid before ${new Date(start).toISOString()}: clocks differ`, fix);
+  if (left <= 0) return failed(`${what} expired at ${new Date(end).toISOString()}`, fix);
   const detail = `${what} is valid for ${span(left)} more, until ${new Date(end).toISOString()}`;
-  return left < Math.min((end - start) * part, atMost) ? warning(`${detail}, and should have been replaced`, wayOut) : ok(detail);
+  return left < Math.min((end - start) * part, atMost) ? warning(`${detail}, and should have been replaced`, fix) : ok(detail);
 }
 
 /** Looks at the CA of a bundle that lives longest: the others are those that it replaces, or that replace it. */
-export function judgeBundle(what: string, bundle: string, now: Date, limit: Limit, wayOut: string): Finding {
+export function judgeBundle(what: string, bundle: string, now: Date, limit: Limit, fix: string): Finding {
   const authorities = readBundle(bundle).certificates.map(({ pem }) => new X509Certificate(pem));
   const [last] = authorities.toSorted((a, b) => Date.parse(b.validTo) - Date.parse(a.validTo));
   const which = authorities.length === 1 ? 'its CA' : `the CA that lives longest of its ${authorities.length}`;
-  if (last) return judgeValidity(`${what}: ${which}`, last, now, limit, wayOut);
-  return failed(`${what}: ${bundle === '' ? 'it is empty' : 'it holds no certificate'}, the API server trusts no replica`, wayOut);
+  if (last) return judgeValidity(`${what}: ${which}`, last, now, limit, fix);
+  return failed(`${what}: ${bundle === '' ? 'it is empty' : 'it holds no certificate'}, the API server trusts no replica`, fix);
 }

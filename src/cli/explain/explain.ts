@@ -29,7 +29,7 @@ function explainManifests({ flags, config }: CommandLine): string {
   const found = readManifests(flags.get('filename') ?? []).flatMap(({ source, value }) =>
     findPods(value).map(({ pointer, pod }) => ({ title: `${source}${pointer}`, path: pointer.slice(1).replaceAll('/', '.'), pod })),
   );
-  if (found.length === 0) throw new UsageError(['the manifests hold no pods, and nothing that makes pods']);
+  if (found.length === 0) throw new UsageError(['the manifests have no Pod, and no kind with a pod template']);
   return found
     .map(({ title, path, pod }) => {
       const wrong = misfit(podShape, pod, path);
@@ -43,7 +43,7 @@ async function run(line: CommandLine): Promise<number> {
   const { flags, positionals } = line;
   const [kind, name, ...rest] = positionals;
   const problems = [
-    ...(flags.has('filename') === positionals.length > 0 ? ['what is to be explained: -f FILE, or pod NAME -n NAMESPACE'] : []),
+    ...(flags.has('filename') === positionals.length > 0 ? ['nothing to explain: give -f FILE, or pod NAME -n NAMESPACE'] : []),
     ...(kind !== undefined && !/^(pods?|po)$/.test(kind) ? [`${JSON.stringify(kind)}: expected pod, then its name`] : []),
     ...(kind !== undefined && (name === undefined || rest.length > 0)
       ? [`expected one name, found ${JSON.stringify(positionals.slice(1))}`]
@@ -66,21 +66,21 @@ async function run(line: CommandLine): Promise<number> {
 export const explain: Command = {
   usage: 'explain (-f FILE | pod NAME [-n NAMESPACE]) [SETTINGS]',
   description:
-    'Says of a pod whether it would be put under the supervisor, and why: one line for each step. Of a manifest without asking a cluster; of a pod of a cluster as its namespace, the webhook configuration and the settings of the Deployment say.',
+    'Explains whether the webhook would inject a pod, and why: one line for each step. For a manifest it needs no cluster. For a pod in the cluster it reads the namespace, the webhook configuration and the settings of the Deployment.',
   options: {
     filename: {
       short: 'f',
       value: 'FILE',
-      description: 'A file with YAML or JSON, a folder, or - for standard input. Repeatable.',
+      description: 'A file with YAML or JSON, a folder of such files, or - for standard input. Repeatable.',
       repeatable: true,
     },
     'pod-namespace': {
       short: 'n',
       value: 'NAMESPACE',
-      description: "The pod's namespace; without it, the one of the kubeconfig's context.",
+      description: "The pod's namespace. Default: the one of the kubeconfig's context.",
     },
-    kubeconfig: { value: 'FILE', description: 'The kubeconfig, instead of what KUBECONFIG names.' },
-    context: { value: 'NAME', description: "The kubeconfig's context, instead of its current one." },
+    kubeconfig: { value: 'FILE', description: 'Path of the kubeconfig. Default: the files in KUBECONFIG.' },
+    context: { value: 'NAME', description: 'The context of the kubeconfig. Default: the current one.' },
   },
   takesWords: true,
   run,

@@ -61,7 +61,7 @@ export function explainPod(pod: Pod, around: Surroundings | undefined, { sideloa
   const label = steps.length > 0 ? [] : [step('no', 'label', labelOf(pod))];
   if (reached.some(({ mark }) => mark === 'no')) {
     const labelled = label[0] ?? step('yes', 'label', labelOf(pod));
-    return [...reached, labelled, result('the webhook is not called: the pod is stored as it is')];
+    return [...reached, labelled, result('the webhook is not called: the pod is stored unchanged')];
   }
   const configMaps = steps.length > 0 ? (around?.configMaps ?? []).map(configMapStep) : [];
   return [...reached, ...label, ...withFailure(steps, outcome), ...configMaps, ...resultSteps(outcome)];
@@ -79,7 +79,7 @@ function withFailure(steps: readonly Step[], outcome: Outcome): readonly Step[] 
 
 const step = (mark: Mark, name: string, detail: string): Step => ({ mark, name, detail });
 const result = (detail: string): Step => step('result', 'result', detail);
-const notAsked = step('unknown', 'namespace', `not looked at: it has to carry ${NAMESPACE_LABEL}=enabled`);
+const notAsked = step('unknown', 'namespace', `not checked: it needs the label ${NAMESPACE_LABEL}=enabled`);
 
 function labelOf({ metadata }: Pod): string {
   const sandbox = metadata?.labels?.[SANDBOX_LABEL];
@@ -99,7 +99,7 @@ function reachSteps({ metadata }: Pod, { namespace, entries }: Surroundings): St
   );
   const webhook =
     selecting === undefined
-      ? step('no', 'webhook', 'the MutatingWebhookConfiguration is not there')
+      ? step('no', 'webhook', 'the MutatingWebhookConfiguration does not exist')
       : selecting.length === 0
         ? step('no', 'webhook', 'no entry of the MutatingWebhookConfiguration selects this pod in this namespace')
         : step('yes', 'webhook', `called by ${selecting.map(({ name }) => name).join(', ')}`);
@@ -124,7 +124,7 @@ function foundStep(seen: Seen, pod: Pod, settings: SideloadSettings, methodOrigi
   }
 }
 
-const PARTS = { all: 'all of it is there', some: 'a part of it is there', none: 'not there yet' } as const;
+const PARTS = { all: 'complete', some: 'partial: the webhook adds the rest', none: 'none yet' } as const;
 
 function methodReason(
   { method, existing, annotated }: Extract<Seen, { step: 'method' }>,
@@ -157,7 +157,7 @@ function policyStep({ from, policy }: PolicyChoice, settings: SideloadSettings):
 
 function configMapStep({ name, wanted, keys }: FoundConfigMap): Step {
   if (keys === 'forbidden') return step('unknown', 'policy files', `you may not read ConfigMap ${name}`);
-  if (keys === 'missing') return step('no', 'policy files', `ConfigMap ${name} is not there: the pod waits until it is created`);
+  if (keys === 'missing') return step('no', 'policy files', `ConfigMap ${name} does not exist: the pod waits until it is created`);
   const lacking = wanted.filter((key) => !keys.includes(key));
   return lacking.length === 0
     ? step('yes', 'policy files', `ConfigMap ${name} has ${wanted.join(', ')}`)
@@ -165,7 +165,7 @@ function configMapStep({ name, wanted, keys }: FoundConfigMap): Step {
 }
 
 function clusterStep({ imageVolumes, serverVersion, nodes }: ClusterFacts): Step {
-  if (imageVolumes === 'assumed') return step('unknown', 'cluster', 'not asked: image volumes are assumed to be kept');
+  if (imageVolumes === 'assumed') return step('unknown', 'cluster', 'not asked: assumed to keep image volumes');
   if (imageVolumes === 'unknown') return step('unknown', 'cluster', 'not known yet');
   const mounting = nodes ? `, ${nodes.mountingImages} of ${nodes.total} schedulable Linux nodes are known to mount them` : '';
   return step('yes', 'cluster', `API server ${serverVersion} ${imageVolumes === 'kept' ? 'keeps' : 'drops'} image volumes${mounting}`);
@@ -174,7 +174,7 @@ function clusterStep({ imageVolumes, serverVersion, nodes }: ClusterFacts): Step
 function resultSteps(outcome: Outcome): Step[] {
   switch (outcome.verdict) {
     case 'skip':
-      return [result(`left alone (${outcome.reason}): ${SKIPS[outcome.reason]}`), ...noteSteps(outcome)];
+      return [result(`left unchanged (${outcome.reason}): ${SKIPS[outcome.reason]}`), ...noteSteps(outcome)];
     case 'refuse':
       return [result(`refused (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}`)];
     case 'inject':
