@@ -53,7 +53,7 @@ describe('alerts and dashboard', () => {
     },
   );
 
-  it('the dashboard shows each metric of ours', () => {
+  it('the dashboard shows each metric of the webhook', () => {
     const shown = new Set(queries.flatMap((query) => query.match(/openshell_sideload_\w+/g) ?? []).map(metricOf));
     expect([...shown].sort()).toEqual(own.toSorted());
   });

@@ -16,7 +16,7 @@ import { listGoldens, readGolden } from '../goldens.ts';
 import { agent, sandbox } from '../pods.ts';
 import { ANY_METHOD, ENFORCED, method, REFUSED_PODS } from '../refusals.ts';
 import { isSideloaded as hasSupervisor } from '../sideloaded.ts';
-import { type ControlPlane, type KubectlResult, startControlPlane } from './cluster/control-plane.ts';
+import { type ControlPlane, type KubectlResult, openControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { readAdmissions, startWebhook, writeOverlay } from './webhook.ts';
 
@@ -59,7 +59,7 @@ const isSideloaded = (pod: Pod): boolean => hasSupervisor(pod, flagsInUse);
 const admissions = (): Promise<Record<string, unknown>[]> => readAdmissions(dir);
 
 beforeAll(async () => {
-  cluster = await startControlPlane(join(dir, 'cluster'));
+  cluster = await openControlPlane(join(dir, 'cluster'));
   const [port = 0, adminPort = 0] = await freePorts(2);
   ports = { port, adminPort };
   webhook = await startWebhook(dir, ports);

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { findControllers } from './cluster/binaries.ts';
-import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { startControllerManager } from './cluster/controllers.ts';
 import { type Process, start, waitFor } from './cluster/process.ts';
 
@@ -49,7 +49,7 @@ const isLeftAt = (count: number): Promise<void> =>
   );
 
 beforeAll(async () => {
-  cluster = await startControlPlane(join(dir, 'cluster'));
+  cluster = await openControlPlane(join(dir, 'cluster'));
   controllers = startControllerManager(findControllers().controllerManager, cluster, dir, (name, command, args, logFile) =>
     // Instead of 15 s.
     start(name, command, [...args, '--horizontal-pod-autoscaler-sync-period=1s'], logFile),

@@ -12,7 +12,7 @@ import { sandbox } from '../pods.ts';
 import { isSideloaded } from '../sideloaded.ts';
 import { type Cgroup, makeCgroup } from './cluster/cgroup.ts';
 import { type ClusterAdmin, clusterAdmin } from './cluster/cluster-admin.ts';
-import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { startWebhook, writeOverlay } from './webhook.ts';
 
@@ -38,7 +38,7 @@ const create = (name: string, query = '') => {
 
 beforeAll(async () => {
   cgroup = makeCgroup('sideload-burst-test');
-  cluster = await startControlPlane(join(dir, 'cluster'));
+  cluster = await openControlPlane(join(dir, 'cluster'));
   admin = clusterAdmin(cluster);
   const [port = 0, other = 0] = await freePorts(2);
   adminPort = other;

@@ -15,7 +15,7 @@ import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { labelled, nameOf, readCorpus } from '../corpus.ts';
 import { expectSideloaded } from '../invariants.ts';
 import { sandbox } from '../pods.ts';
-import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { readLog, startWebhook, writeOverlay } from './webhook.ts';
 
@@ -72,7 +72,7 @@ function surroundings(): object[] {
 let asTheyStand: Answers;
 
 beforeAll(async () => {
-  cluster = await startControlPlane(join(dir, 'cluster'));
+  cluster = await openControlPlane(join(dir, 'cluster'));
   const [port = 0, adminPort = 0] = await freePorts(2);
   webhook = await startWebhook(dir, { port, adminPort }, FLAGS);
   await cluster.run(['create', 'namespace', 'corpus']);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Pod } from '../../src/sideload/pod.ts';
 import { sandbox } from '../pods.ts';
-import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 
 const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), 'sideload-explain-'));
@@ -31,7 +31,7 @@ async function create(namespace: string, pod: Pod): Promise<void> {
 }
 
 beforeAll(async () => {
-  cluster = await startControlPlane(join(dir, 'cluster'));
+  cluster = await openControlPlane(join(dir, 'cluster'));
   for (const namespace of ['agents', 'elsewhere', 'strict']) {
     await cluster.run(['create', 'namespace', namespace]);
     await cluster.run(['create', 'serviceaccount', 'default', '-n', namespace]);
@@ -49,7 +49,7 @@ describe('explain pod', () => {
     const { code, lines } = explain(['pod', 'sandbox', '-n', 'agents']);
     expect([code, lines[0]]).toEqual([0, 'pod agents/sandbox']);
     expect(lines).toContain('  ✗ webhook    the MutatingWebhookConfiguration does not exist');
-    expect(lines.at(-1)).toBe('  → result     the webhook is not called: the pod is stored as it is');
+    expect(lines.at(-1)).toBe('  → result     the webhook is not called: the pod is stored unchanged');
   });
 
   it('says what would become of the pod, with the settings of the Deployment', async () => {

@@ -15,7 +15,7 @@ import { listGoldens, readGolden } from '../goldens.ts';
 import { agent, sandbox } from '../pods.ts';
 import { method } from '../refusals.ts';
 import { find, objectsOf } from './chart.ts';
-import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, start, WAIT_FLAG, waitFor } from './cluster/process.ts';
 import { DEFAULT_CONSTRAINTS, findSccAdmission } from './cluster/scc.ts';
 import { startWebhook } from './webhook.ts';
@@ -81,7 +81,7 @@ async function withConstraint(patch: object, action: () => Promise<void>): Promi
 
 beforeAll(async () => {
   const { program, schema } = findSccAdmission();
-  cluster = await startControlPlane(join(dir, 'cluster'));
+  cluster = await openControlPlane(join(dir, 'cluster'));
   await cluster.run(['create', '-f', join(schema, '0000_03_config-operator_01_securitycontextconstraints.crd.yaml')]);
   await cluster.run(['wait', '--for=condition=Established', 'crd', 'securitycontextconstraints.security.openshift.io', WAIT_FLAG]);
   await cluster.run(['create', '-f', DEFAULT_CONSTRAINTS]);
@@ -280,7 +280,7 @@ describe('why the SCC has a priority', () => {
 });
 
 describe('a pod that a cluster administrator creates', () => {
-  it('is tried with anyuid first, and can ask for ours', async () => {
+  it('is tried with anyuid first, and can ask for the SCC of sandboxes', async () => {
     expect(constraintOf(await stored(sandbox({ labels: {} }), { as: ADMIN }))).toBe('anyuid');
     const asked = sandbox({ annotations: { 'openshift.io/required-scc': OURS } });
     expect(constraintOf(await stored(asked, { as: ADMIN }))).toBe(OURS);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { sandbox } from '../pods.ts';
-import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { findOldestNode } from './cluster/oldest-node.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -86,7 +86,7 @@ describe('the package', () => {
 describe('with a real API server, the package', () => {
   let cluster: ControlPlane;
   beforeAll(async () => {
-    cluster = await startControlPlane(join(dir, 'cluster'));
+    cluster = await openControlPlane(join(dir, 'cluster'));
     await cluster.run(['create', 'namespace', 'agents']);
     // The controller that makes it does not run here.
     await cluster.run(['create', 'serviceaccount', 'default', '-n', 'agents']);

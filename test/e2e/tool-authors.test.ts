@@ -15,7 +15,7 @@ import { sandbox } from '../pods.ts';
 import { isSideloaded } from '../sideloaded.ts';
 import { findBinaries, findControllers } from './cluster/binaries.ts';
 import { cached } from './cluster/cache.ts';
-import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { startControllerManager } from './cluster/controllers.ts';
 import { requirePrograms } from './cluster/debian.ts';
 import { build } from './cluster/go-build.ts';
@@ -67,7 +67,7 @@ function installCommand(folder: string): string {
 }
 
 beforeAll(async () => {
-  cluster = await startControlPlane(join(dir, 'cluster'));
+  cluster = await openControlPlane(join(dir, 'cluster'));
   controllers = startControllerManager(findControllers().controllerManager, cluster, dir);
   const [port = 0, adminPort = 0] = await freePorts(2);
   ports = { port, adminPort };

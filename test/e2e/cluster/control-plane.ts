@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { findApiserver, findBinaries, type Release } from './binaries.ts';
 import { freePorts, type Process, start, waitFor } from './process.ts';
+import { claimReady } from './ready.ts';
 
 export interface KubectlResult {
   readonly code: number;
@@ -45,6 +46,40 @@ const WITHOUT_PROXY = Object.fromEntries(Object.entries(process.env).filter(([na
 /** The first address of --service-cluster-ip-range, which kube-apiserver takes for the Service `kubernetes`. */
 export const KUBERNETES_CLUSTER_IP = '10.0.0.1';
 
+/** Where the files of a control plane are, below its directory. */
+const filesOf = (dir: string) => ({
+  kubeconfig: join(dir, 'kubeconfig'),
+  serviceAccountKey: join(dir, 'service-account.key'),
+  servingCertificate: join(dir, 'apiserver-certs', 'apiserver.crt'),
+});
+
+/** kubectl of a control plane that runs already. */
+function clientOf(kubeconfig: string): Pick<ControlPlane, 'kubectl' | 'run'> {
+  const { kubectl: program } = findBinaries();
+  const kubectl = (args: readonly string[], input = ''): Promise<KubectlResult> => runKubectl(program, kubeconfig, args, input);
+  return {
+    kubectl,
+    run: async (args, input) => {
+      const { code, stdout, stderr } = await kubectl(args, input);
+      if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
+      return stdout;
+    },
+  };
+}
+
+/**
+ * A fresh control plane with its defaults: the one that `npm run e2e:up` keeps ready, else one that is started in `dir`.
+ * Its API server cannot be restarted: what needs that starts its own.
+ */
+export async function openControlPlane(dir: string): Promise<ControlPlane> {
+  const ready = await claimReady();
+  if (ready === undefined) return startControlPlane(dir);
+  const refuse = (): Promise<void> =>
+    Promise.reject(new Error('the API server of npm run e2e:up cannot be restarted: use startControlPlane'));
+  const files = filesOf(ready.dir);
+  return { ...clientOf(files.kubeconfig), ...files, ...ready, stopApiserver: refuse, startApiserver: refuse, stop: async () => {} };
+}
+
 /**
  * Starts etcd and kube-apiserver with their state in `dir`.
  *
@@ -56,7 +91,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
   const file = (name: string): string => join(dir, name);
   const [client = 0, peer = 0, port = 0] = await freePorts(3);
   const [clientUrl, peerUrl] = [`http://127.0.0.1:${client}`, `http://127.0.0.1:${peer}`];
-  const [serviceAccountKey, kubeconfig, certificates] = [file('service-account.key'), file('kubeconfig'), file('apiserver-certs')];
+  const { serviceAccountKey, kubeconfig, servingCertificate } = filesOf(dir);
 
   const etcd = start(
     'etcd',
@@ -91,12 +126,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
     '--enable-aggregator-routing=true',
     '--kubelet-preferred-address-types=InternalIP',
   ];
-  const kubectl = (args: readonly string[], input = ''): Promise<KubectlResult> => runKubectl(binaries.kubectl, kubeconfig, args, input);
-  const run = async (args: readonly string[], input?: string): Promise<string> => {
-    const { code, stdout, stderr } = await kubectl(args, input);
-    if (code !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}`);
-    return stdout;
-  };
+  const { kubectl, run } = clientOf(kubeconfig);
   let apiserver: Process | undefined;
   let starts = 0;
   const stopApiserver = async (): Promise<void> => {
@@ -112,7 +142,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
         `--etcd-servers=${clientUrl}`,
         `--secure-port=${port}`,
         `--bind-address=${address}`,
-        `--cert-dir=${certificates}`,
+        `--cert-dir=${dirname(servingCertificate)}`,
         `--service-cluster-ip-range=10.0.0.0/24`,
         `--service-account-key-file=${serviceAccountKey}`,
         `--service-account-signing-key-file=${serviceAccountKey}`,
@@ -145,7 +175,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
     port,
     kubeconfig,
     serviceAccountKey,
-    servingCertificate: join(certificates, 'apiserver.crt'),
+    servingCertificate,
     stopApiserver,
     startApiserver,
     stop,
