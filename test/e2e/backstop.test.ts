@@ -4,372 +4,50 @@
  */
 
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { Agent, createServer, request, type Server } from 'node:https';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:https';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import jsonPatch, { escapePathComponent, type Operation } from 'fast-json-patch';
+import jsonPatch, { type Operation } from 'fast-json-patch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments, stringify } from 'yaml';
 import { backstopLiterals } from '../../src/cli/backstop-literals.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import { PINNED_VARIABLES } from '../../src/sideload/environment.ts';
-import { trustedImages } from '../../src/sideload/image.ts';
-import type { Outcome } from '../../src/sideload/outcome.ts';
 import type { Container, Pod, PodSpec, Volume } from '../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
-import { type Golden, listGoldens, readGolden } from '../goldens.ts';
+import { readGolden } from '../goldens.ts';
 import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from '../pods.ts';
 import { ANY_METHOD, DROPPING, ENFORCED, installed, REFUSED_PODS, sidecarTopology } from '../refusals.ts';
-import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
+import { type Case, changesOf, compare, SUPERVISOR } from './backstop/differential.ts';
+import {
+  type Answer,
+  allowHostPath,
+  apply,
+  COMPONENT,
+  cluster,
+  create,
+  dir,
+  goldens,
+  HOST_PATH,
+  kubectl,
+  literalsOf,
+  patch,
+  serial,
+  setLiterals,
+  setUp,
+  sideloaded,
+  stored,
+  supervised,
+  tearDown,
+  withHostPath,
+} from './backstop/stage.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { startWebhook, writeOverlay } from './webhook.ts';
 
-const COMPONENT = fileURLToPath(new URL('../../manifests/components/backstop', import.meta.url));
-const dir = mkdtempSync(join(tmpdir(), 'sideload-backstop-'));
-const connections = new Agent({ keepAlive: true, maxSockets: 8 });
-let cluster: ControlPlane;
-
-const kubectl = (...args: string[]): Promise<string> => cluster.run(args);
-
-/** What the API server answers to a write. */
-interface Answer {
-  readonly code: number;
-  readonly message: string;
-  /** The first word of a refusal by the backstop. */
-  readonly reason: string | undefined;
-  readonly object: Pod;
-}
-
-function send(method: 'POST' | 'PATCH', path: string, body: unknown): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const headers = {
-      authorization: 'Bearer admin-token',
-      'content-type': method === 'POST' ? 'application/json' : 'application/strategic-merge-patch+json',
-    };
-    const { address: host, port, servingCertificate } = cluster;
-    const ca = readFileSync(servingCertificate);
-    const sent = request({ agent: connections, host, port, ca, method, path, headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('error', reject).on('end', () => {
-        const object = JSON.parse(text);
-        const message: string = object.kind === 'Status' ? object.message : '';
-        const [, reason] =
-          /ValidatingAdmissionPolicy 'openshell-sideload-backstop(?:-changed)?' .*denied request: ([a-z-]+): /.exec(message) ?? [];
-        resolve({ code: response.statusCode ?? 0, message, reason, object });
-      });
-    });
-    sent.on('error', reject).end(JSON.stringify(body));
-  });
-}
-
-let serial = 0;
-
-/** Creates a pod under a name of its own. */
-function create(pod: Pod, { dryRun = true, namespace = 'agents' } = {}): Promise<Answer> {
-  serial++;
-  const metadata = { ...pod.metadata, name: `pod-${serial}`, namespace };
-  return send('POST', `/api/v1/namespaces/${namespace}/pods${dryRun ? '?dryRun=All' : ''}`, {
-    ...pod,
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata,
-  });
-}
-
-const patch = (pod: Pod, change: object, subresource = ''): Promise<Answer> =>
-  send('PATCH', `/api/v1/namespaces/${pod.metadata?.namespace}/pods/${pod.metadata?.name}${subresource}`, change);
-
-/** Creates a pod, and fails where it is refused. */
-async function stored(pod: Pod, options: { dryRun?: boolean; namespace?: string } = {}): Promise<Pod> {
-  const { message, object } = await create(pod, { dryRun: false, ...options });
-  expect(message).toBe('');
-  return object;
-}
-
-/** What the webhook makes of a pod. */
-function sideloaded({ pod, config }: Golden): Pod {
-  const outcome = decide(pod, config.sideload, UNKNOWN_CLUSTER);
-  return outcome.verdict === 'inject'
-    ? jsonPatch.applyPatch(structuredClone(pod), outcome.operations as Operation[], true).newDocument
-    : pod;
-}
-
-const goldens = listGoldens().inputs.map(readGolden);
-const supervised = (): Pod => sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent(LAUNCHED)] } });
-
-/** Applies a folder of manifests that takes in the component. */
-async function apply(name: string, resources: readonly string[] = []): Promise<void> {
-  const folder = join(dir, name);
-  mkdirSync(folder, { recursive: true });
-  const paths = (targets: readonly string[]): string[] => targets.map((target) => relative(folder, target));
-  writeFileSync(join(folder, 'kustomization.yaml'), stringify({ resources: paths(resources), components: paths([COMPONENT]) }));
-  await kubectl('apply', '--validate=strict', '-k', folder);
-}
-
-/** Changes the operator's choices in the policy, and waits until a pod is judged by them. */
-async function setLiterals(literals: Readonly<Record<string, string>>, inForce: () => Promise<boolean>): Promise<void> {
-  const policy = ['validatingadmissionpolicy', 'openshell-sideload-backstop'];
-  const { spec } = JSON.parse(await kubectl('get', ...policy, '-o', 'json'));
-  const names: string[] = spec.variables.map(({ name }: { name: string }) => name);
-  const operations = Object.entries(literals).map(([name, value]) => ({
-    op: 'replace',
-    path: `/spec/variables/${names.indexOf(name)}/expression`,
-    value,
-  }));
-  await kubectl('patch', ...policy, '--type=json', '-p', JSON.stringify(operations));
-  await waitFor(`literals ${JSON.stringify(literals)}`, inForce);
-}
-
-/** The literals for a webhook with these flags, which may be given supervisors of any repository that one trusts by default. */
-function literalsOf(flags: readonly string[]): Record<string, string> {
-  const { sideload, ...config } = readConfig(flags, {});
-  const trusted = trustedImages([...sideload.trustedImages.keys(), ...readConfig([], {}).sideload.trustedImages.keys()]);
-  return backstopLiterals({ ...config, sideload: { ...sideload, trustedImages: trusted } });
-}
-
-const HOST_PATH = { name: 'openshell-supervisor-bin', hostPath: { path: '/opt/openshell/bin', type: 'Directory' } };
-const withHostPath = (): Pod => sandbox({ spec: { volumes: [HOST_PATH], containers: [agent(LAUNCHED)] } });
-const allowHostPath = (): Promise<void> =>
-  setLiterals(
-    { allowedSideloadMethods: '["image-volume","init-container","host-path"]' },
-    async () => (await create(withHostPath())).code === 201,
-  );
-
-beforeAll(async () => {
-  cluster = await startControlPlane(join(dir, 'cluster'));
-  for (const namespace of ['openshell-system', 'agents', 'elsewhere']) await kubectl('create', 'namespace', namespace);
-  for (const namespace of ['agents', 'elsewhere']) {
-    // The controller that makes it does not run here.
-    await kubectl('create', 'serviceaccount', 'default', '-n', namespace);
-  }
-  await kubectl('create', 'serviceaccount', 'openshell-sandbox', '-n', 'agents');
-  await kubectl('label', 'namespace', 'agents', 'openshell.ai/sideload=enabled');
-  await apply('alone');
-  await waitFor('the policy is in force', async () => (await create(sandbox())).reason === 'not-sideloaded');
-});
-
-afterAll(async () => {
-  connections.destroy();
-  await cluster?.stop();
-});
-
-/** A pod, and what is special about it. */
-interface Case {
-  readonly what: string;
-  readonly pod: Pod;
-}
-
-const SUPERVISOR = 'ghcr.io/nvidia/openshell/supervisor';
-const IMAGES = [
-  SUPERVISOR,
-  `${SUPERVISOR}:2@sha256:${'0'.repeat(64)}`,
-  `${SUPERVISOR}-evil:1`,
-  `evil@${SUPERVISOR}:1`,
-  'ghcr.io:443/nvidia/openshell/supervisor:1',
-];
-const WORDS = [
-  '--',
-  '--mode=process',
-  '--mode',
-  'process,network',
-  '--mode=process,network',
-  '$(MODE)',
-  'cp',
-  '/openshell-sandbox',
-  '\u001f--',
-];
-
-/** Other values for members that decide, by the member's name. */
-const OTHERS: Record<string, readonly unknown[]> = {
-  mountPath: [
-    '/opt/openshell/bin',
-    '/opt/openshell/bin/',
-    '/opt/openshell/bin/openshell-sandbox',
-    '/opt/openshell',
-    '/opt/openshell-2',
-    '/opt',
-    '/',
-    '/usr',
-    '/etc',
-    '/openshell-sandbox',
-    'opt/openshell/bin',
-    '/x/../opt/openshell/bin',
-    '/usr/sbin/ip',
-    '/usr/local/lib/libmnl.so.0',
-    '/etc/ld.so.preload',
-    '/var/run/secrets/kubernetes.io/serviceaccount',
-  ],
-  mountPropagation: ['HostToContainer'],
-  image: IMAGES,
-  reference: IMAGES,
-  command: WORDS,
-  args: WORDS,
-  path: ['/opt/openshell/bin', '/opt/openshell/bin/', '/opt/openshell', '/tmp/evil', '/var/lib', '/var/lib/kubelet/pods/'],
-  runAsUser: [0, 1000, 2 ** 31],
-  'openshell.ai/sandbox': ['true', 'false', 'yes'],
-  'openshell.ai/sideload-method': ['image-volume', 'init-container', 'host-path', 'none'],
-};
-
-/** What may come on top in a container; lists are appended to. */
-const ADDITIONS: readonly Record<string, unknown>[] = [
-  { terminationMessagePath: '/opt/openshell/bin/openshell-sandbox' },
-  { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x' }] },
-  { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/x', readOnly: true }] },
-  { volumeMounts: [{ name: 'supervisor-bin', mountPath: '/x' }] },
-  { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/lib', readOnly: true }] },
-  { volumeMounts: [{ name: 'openshell-supervisor-bin', mountPath: '/usr/local/bin', readOnly: true }] },
-  { env: [{ name: 'OPENSHELL_SUPERVISOR_TOPOLOGY', value: 'sidecar' }] },
-  { env: [{ name: 'OPENSHELL_NETWORK_ENFORCEMENT_MODE', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } }] },
-  { env: [{ name: 'LD_PRELOAD', value: '/x' }] },
-  { env: [{ name: 'PATH', value: '/x' }] },
-  { envFrom: [{ configMapRef: { name: 'x' } }] },
-  { env: [{ name: 'HTTPS_PROXY', value: 'http://proxy:3128' }] },
-  { env: [{ name: 'OPENSHELL_NETWORK_BINARY_IDENTITY', value: 'relaxed' }] },
-  { terminationMessagePath: '/usr/bin/nsenter' },
-  { lifecycle: { preStop: { exec: { command: ['x'] } } } },
-  { livenessProbe: { exec: { command: ['x'] } } },
-  { ports: [{ containerPort: 80 }] },
-  { workingDir: '/x' },
-  { tty: true },
-  { args: ['--', 'x'] },
-  { args: ['--mode=process', '--', 'x'] },
-  { args: ['--mode', 'network,process'] },
-  { restartPolicy: 'Always' },
-  { securityContext: { runAsNonRoot: true } },
-  { securityContext: { privileged: true } },
-  { securityContext: { capabilities: { add: ['NET_ADMIN'] } } },
-  { securityContext: { capabilities: { add: ['CAP_SYS_PTRACE'] } } },
-  { securityContext: { capabilities: { add: ['chown'] } } },
-];
-
-/** What may come on top in a pod. */
-const POD_ADDITIONS: Readonly<Record<string, unknown>> = {
-  shareProcessNamespace: true,
-  hostPID: true,
-  hostNetwork: true,
-  securityContext: { runAsNonRoot: true },
-  nodeSelector: { 'kubernetes.io/os': 'windows' },
-};
-
-/** A pod without a policy, or with probes that fail: not a supervisor that guards less. */
-const canOnlyCrash = ({ reason }: Outcome): boolean => ['no-policy-source', 'unreachable-probes'].includes(reason);
-
-/** Every pod that differs from this one in one place: a member or element less, another value, or something on top. */
-function changesOf({ what, pod }: Case): Case[] {
-  const found: Case[] = [];
-  const change = (operation: Operation): void => {
-    found.push({
-      what: `${what}: ${JSON.stringify(operation)}`,
-      pod: jsonPatch.applyPatch(structuredClone(pod), [operation]).newDocument,
-    });
-  };
-  const visit = (value: unknown, path: string, member: string): void => {
-    change({ op: 'remove', path });
-    if (typeof value === 'string') change({ op: 'replace', path, value: `${value}x` });
-    if (typeof value === 'boolean') change({ op: 'replace', path, value: !value });
-    if (typeof value === 'number') change({ op: 'replace', path, value: value + 1 });
-    if (typeof value !== 'object' || value === null) {
-      for (const other of OTHERS[member] ?? []) if (other !== value) change({ op: 'replace', path, value: other });
-    } else {
-      for (const [key, child] of Object.entries(value))
-        visit(child, `${path}/${escapePathComponent(key)}`, Array.isArray(value) ? member : key);
-    }
-  };
-  const { labels, annotations } = pod.metadata ?? {};
-  for (const [part, value] of Object.entries({ metadata: { labels, annotations }, spec: pod.spec }))
-    for (const [key, child] of Object.entries(value ?? {})) if (child !== undefined) visit(child, `/${part}/${key}`, key);
-  for (const [member, value] of Object.entries(POD_ADDITIONS)) change({ op: 'add', path: `/spec/${member}`, value });
-  for (const list of ['containers', 'initContainers'] as const)
-    for (const [index, container] of (pod.spec?.[list] ?? []).entries())
-      for (const [member, value] of ADDITIONS.flatMap((addition) => Object.entries(addition))) {
-        const there = (container as Record<string, unknown>)[member];
-        const object = typeof there === 'object' ? { ...there, ...(value as object) } : value;
-        change({
-          op: 'add',
-          path: `/spec/${list}/${index}/${member}`,
-          value: Array.isArray(there) ? [...there, ...(value as unknown[])] : object,
-        });
-      }
-  return found;
-}
-
-/** Whether the backstop may refuse a pod that the webhook leaves unchanged: it compares paths as they are written (docs/security.md). */
-function hasOddPath(pod: Pod): boolean {
-  const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
-  const paths = containers.flatMap(({ volumeMounts, command }) => [
-    ...(volumeMounts ?? []).map(({ mountPath }) => mountPath ?? ''),
-    ...(command?.[1] === '--workdir' ? [command[2] ?? ''] : []),
-  ]);
-  return paths.some((path) => !path.startsWith('/') || /\/\/|\/\.\.?(\/|$)/.test(path));
-}
-
-/** Settings that can make a supervisor fail, but not guard less: the webhook restores them, the backstop does not ask for them. */
-function isBearable({ op, path, ...rest }: Operation): boolean {
-  const { name } = ((rest as { value?: unknown }).value ?? {}) as { name?: string };
-  return (
-    /\/securityContext\/(capabilities|appArmorProfile)/.test(path) ||
-    (/\/env\//.test(path) && /^OPENSHELL_(LOG_LEVEL|CONTAINER_IMAGE|SANDBOX_ID|ENDPOINT)$/.test(name ?? '')) ||
-    (op === 'add' && name === 'openshell-upstream-proxy-auth') ||
-    /openshell\.ai~1sideloaded$|\/metadata\/annotations$/.test(path)
-  );
-}
-
-/** The default that matters: the API server takes a volume without a source for an emptyDir before any webhook sees it. */
-function withDefaults(pod: Pod): Pod {
-  const volumes = pod.spec?.volumes?.map((volume) => (Object.keys(volume).length > 1 ? volume : { ...volume, emptyDir: {} }));
-  return volumes ? { ...pod, spec: { ...pod.spec, volumes } } : pod;
-}
-
-/**
- * Creates all pods with nothing but the backstop in force, and compares its answers with what the webhook would say.
- *
- * @returns what differs, and how many pods there were of each outcome
- */
-async function compare(
-  cases: readonly Case[],
-  flags: readonly string[],
-  facts = UNKNOWN_CLUSTER,
-): Promise<{ differences: string[]; seen: Record<string, number> }> {
-  const { sideload: settings } = readConfig(flags, {});
-  const [differences, seen]: [string[], Record<string, number>] = [[], {}];
-  const count = (outcome: string): void => {
-    seen[outcome] = (seen[outcome] ?? 0) + 1;
-  };
-  const judge = async ({ what, pod }: Case): Promise<void> => {
-    const { code, message, reason, object } = await create(pod);
-    const differs = (expected: string): void => {
-      differences.push(`${what}: ${reason ?? code} ${message}, but the webhook: ${expected}`);
-    };
-    if (code === 201) {
-      count('admitted');
-      // As it is stored: the API server fills in defaults.
-      const outcome = decide(object, settings, facts);
-      const bearable = outcome.verdict === 'inject' && outcome.operations.every(isBearable);
-      if (outcome.verdict !== 'skip' && !bearable && !canOnlyCrash(outcome)) differs(outcome.reason);
-    } else if (reason === undefined) {
-      // Not a pod at all: the API server refuses it before it asks the policy.
-      count('invalid');
-      if (message.includes('ValidatingAdmissionPolicy')) differs('an answer');
-    } else {
-      const outcome = decide(withDefaults(pod), settings, facts);
-      const isStricter = outcome.verdict === 'skip' && hasOddPath(pod);
-      count(isStricter ? 'stricter: path' : reason);
-      // What the webhook would put in, or why it cannot, the backstop does not know: it only says that something is missing.
-      const sameWord =
-        [reason, 'image-volume-dropped'].includes(outcome.reason) || ['not-sideloaded', 'image-volume-dropped'].includes(reason);
-      if (outcome.verdict === 'skip' ? !isStricter : outcome.verdict === 'refuse' && !sameWord && !hasOddPath(pod)) differs(outcome.reason);
-    }
-  };
-  await Promise.all(cases.map(judge));
-  return { differences: differences.sort(), seen };
-}
+beforeAll(setUp);
+afterAll(tearDown);
 
 /** Goldens that differ in how the supervisor gets into the pod, and into which container. */
 const WAYS = [
