@@ -5,129 +5,152 @@
  * `--rounds=5 --seconds=2.5 --creators=1,10,50`; `--write` puts the tables into docs/performance.md.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { Agent } from 'node:https';
-import { availableParallelism, tmpdir } from 'node:os';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { parseAllDocuments } from 'yaml';
-import { ensureLocalCertificates } from '../src/tls/local.ts';
-import { namesOfService } from '../src/tls/names.ts';
-import { clusterAdmin } from '../test/e2e/cluster/cluster-admin.ts';
 import { startControlPlane } from '../test/e2e/cluster/control-plane.ts';
-import { freePorts } from '../test/e2e/cluster/process.ts';
+import { waitFor } from '../test/e2e/cluster/process.ts';
 import { writeOverlay } from '../test/e2e/webhook.ts';
-import { type Bench, measure } from './api-server/cell.ts';
-import { runCreators } from './api-server/creators.ts';
-import { type Cell, type Measured, SETUPS, type Setup, tables } from './api-server/report.ts';
-import { dayAndMachine, writeSection } from './document.ts';
-import { EMPTY, readHistogram } from './histogram.ts';
-import { compileProduct } from './product.ts';
-import { makeReviews } from './reviews.ts';
-import { type Server, send, startServer } from './server.ts';
+import { buildClient, type Sent } from './client.ts';
+import { openBench, type Server } from './harness.ts';
+import { difference, type Histogram, mean, NONE, quantile, readHistogram, shareWithin } from './histogram.ts';
+import { load, requireWrk } from './load.ts';
+import { type Column, dayAndMachine, options, publish, table } from './report.ts';
+import { makeReviews, pod } from './reviews.ts';
 
-const WARM_UP_SECONDS = 3;
-const NO_OP = fileURLToPath(new URL('./servers/no-op.ts', import.meta.url));
-const EVERY_CORE = `0-${availableParallelism() - 1}`;
+const SETUPS = ['none', 'no-op', 'product'] as const;
+type Setup = (typeof SETUPS)[number];
+const [WARM_UP_SECONDS, MOST_PODS_A_SECOND] = [3, 3000];
+/** The first bound of the API server's histogram. */
+const FIRST_BOUND = 0.005;
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '2.5' },
-    creators: { type: 'string', default: '1,10,50' },
-    write: { type: 'boolean', default: false },
-  },
-});
-const [rounds, seconds] = [values.rounds, values.seconds].map(Number) as [number, number];
-const numbersOfCreators = values.creators.split(',').map(Number);
+const values = options({ rounds: 5, seconds: 2.5, creators: '1,10,50' });
+const { rounds, seconds } = values;
 
-const dir = mkdtempSync(join(tmpdir(), 'sideload-bench-'));
-const tls = join(dir, 'tls');
-await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
-const cluster = await startControlPlane(join(dir, 'cluster'), '127.0.0.1', {
-  release: '1.36',
-  // Pods are removed between two measurements.
-  flags: ['--delete-collection-workers=8'],
-});
-const admin = clusterAdmin(cluster);
-const servers: Server[] = [];
+requireWrk();
+const bench = await openBench();
+const send = buildClient(bench.dir);
+// Pods are removed between two measurements.
+const flags = ['--delete-collection-workers=8'];
+const cluster = await startControlPlane(join(bench.dir, 'cluster'), '127.0.0.1', { release: '1.36', flags });
+await cluster.run(['create', 'namespace', 'agents']);
+await cluster.run(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled']);
+// The controller that makes it does not run here.
+await cluster.run(['create', 'serviceaccount', 'default', '-n', 'agents']);
 
-/** Starts a webhook that may use every core, like all else here, and sends it so many reviews that its code is compiled. */
-async function serve(name: Setup, port: number, args: readonly string[]): Promise<Server> {
-  const reviews = makeReviews(200).map((review) => JSON.stringify(review));
-  const [first = ''] = reviews;
-  const server = await startServer(args, port, first, join(dir, `${name}.log`), EVERY_CORE);
-  servers.push(server);
-  const agent = new Agent({ keepAlive: true, rejectUnauthorized: false });
-  let sent = 0;
-  await runCreators(() => send(port, agent, reviews[sent++ % reviews.length] ?? first), 16, WARM_UP_SECONDS);
-  agent.destroy();
+/** A webhook on every core, like everything else here, that has got so many reviews that its code is compiled. */
+async function serve(name: 'no-op' | 'product'): Promise<Server> {
+  const reviews = makeReviews(200);
+  const server = await bench.start(name, reviews[0] ?? '', `0-${availableParallelism() - 1}`);
+  await server.check(reviews);
+  await load(server.port, bench.write(reviews), 16, WARM_UP_SECONDS);
   return server;
 }
+const servers: Partial<Record<Setup, Server>> = { 'no-op': await serve('no-op'), product: await serve('product') };
 
-/** The product's MutatingWebhookConfiguration, with the address of a server of this machine. */
-async function configurationFor(port: number): Promise<object> {
-  const documents = parseAllDocuments(await cluster.run(['kustomize', writeOverlay(dir, port)]));
-  return documents.map((document) => document.toJS()).find(({ kind }) => kind === 'MutatingWebhookConfiguration');
+let serial = 0;
+/** Creates pods for some time, or one as a dry run. */
+function create(setup: Setup, creators: number, limit: number, dryRun = false): Promise<Sent> {
+  const count = dryRun ? 1 : Math.ceil(limit * MOST_PODS_A_SECOND);
+  return send({
+    url: `https://${cluster.address}:${cluster.port}/api/v1/namespaces/agents/pods${dryRun ? '?dryRun=All' : ''}`,
+    ...{ ca: cluster.servingCertificate, token: 'admin-token', 'at-once': creators, seconds: limit },
+    want: setup === 'product' ? '/opt/openshell/bin/openshell-sandbox' : '"kind":"Pod"',
+    bodies: bench.write(Array.from({ length: count }, () => JSON.stringify(pod(serial++)))),
+  });
 }
 
-async function open(): Promise<Bench> {
-  await cluster.run(['create', 'namespace', 'agents']);
-  await cluster.run(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled']);
-  // The controller that makes it does not run here.
-  await cluster.run(['create', 'serviceaccount', 'default', '-n', 'agents']);
-  const [noOpPort = 0, port = 0, adminPort = 0] = await freePorts(3);
-  const noOp = await serve('no-op', noOpPort, [NO_OP, String(noOpPort), tls]);
-  const flags = [`--port=${port}`, `--admin-port=${adminPort}`, '--bind-address=127.0.0.1', `--tls-cert-dir=${tls}`];
-  const product = await serve('product', port, [...compileProduct(), ...flags, '--shutdown-delay=0']);
-  const decisions = async () => {
-    const metrics = await fetch(`http://127.0.0.1:${adminPort}/metrics`);
-    if (!metrics.ok) throw new Error(`metrics of the product: HTTP ${metrics.status}`);
-    return readHistogram(await metrics.text(), 'openshell_sideload_admission_duration_seconds');
-  };
-  return {
-    admin,
-    webhooks: {
-      none: { configuration: undefined, cpu: () => 0, decisions: async () => EMPTY },
-      'no-op': { configuration: await configurationFor(noOpPort), cpu: noOp.cpu, decisions: async () => EMPTY },
-      product: { configuration: await configurationFor(port), cpu: product.cpu, decisions },
-    },
-  };
+/** What the API server has measured of its calls to mutating webhooks for new objects, in seconds. */
+async function calls(): Promise<Histogram> {
+  const text = await cluster.run(['get', '--raw', '/metrics']);
+  return readHistogram(text, 'apiserver_admission_webhook_admission_duration_seconds', { operation: 'CREATE', type: 'admit' });
 }
 
-/** Every set-up with every number of creators, in interleaved rounds. */
-async function measureAll(bench: Bench): Promise<Measured> {
-  // The first pods of an API server count no more than the first reviews of a webhook.
-  for (const setup of SETUPS) await measure(bench, setup, 10, 1);
-  const measured = new Map(
-    numbersOfCreators.map((creators) => [creators, { none: [], 'no-op': [], product: [] } as Record<Setup, Cell[]>]),
-  );
-  for (let round = 0; round < rounds; round++) {
-    for (const [creators, cells] of measured) {
-      process.stderr.write(`round ${round + 1} of ${rounds}: creators: ${creators}\n`);
-      for (const setup of SETUPS) cells[setup].push(await measure(bench, setup, creators, seconds));
-    }
+/** What the product has measured of its decisions, in seconds. */
+async function decisions(setup: Setup): Promise<Histogram> {
+  if (setup !== 'product') return NONE;
+  const metrics = await fetch(`http://127.0.0.1:${servers.product?.adminPort}/metrics`);
+  return readHistogram(await metrics.text(), 'openshell_sideload_admission_duration_seconds');
+}
+
+/** Registers a webhook, or none, in place of the one before, and waits until the API server goes by it. */
+async function register(setup: Setup): Promise<void> {
+  await cluster.run(['delete', 'mutatingwebhookconfiguration', 'openshell-sideload', '--ignore-not-found']);
+  const port = servers[setup]?.port;
+  if (port !== undefined) {
+    const documents = parseAllDocuments(await cluster.run(['kustomize', writeOverlay(bench.dir, port)])).map((each) => each.toJS());
+    await cluster.run(['create', '-f', '-'], JSON.stringify(documents.find(({ kind }) => kind === 'MutatingWebhookConfiguration')));
   }
-  return measured;
+  await waitFor(`an API server that goes by the webhook configuration of ${setup}`, async () => {
+    const before = await calls();
+    const { failed } = await create(setup, 1, 1, true);
+    return failed === 0 && difference(await calls(), before).count > 0 === (port !== undefined);
+  });
 }
 
-let measured: Measured;
-let version: string;
-try {
-  measured = await measureAll(await open());
-  version = JSON.parse((await admin.send('GET', '/version')).body).gitVersion;
-} finally {
-  admin.close();
-  for (const server of servers) await server.stop();
-  await cluster.stop();
+/** One round of a set-up with a number of creators. */
+async function measure(setup: Setup, creators: number, duration: number) {
+  await register(setup);
+  const state = async () => ({ calls: await calls(), decisions: await decisions(setup), cpu: servers[setup]?.cpu() ?? 0 });
+  const before = await state();
+  const sent = await create(setup, creators, duration);
+  const after = await state();
+  await cluster.run(['delete', 'pods', '--all', '-n', 'agents', '--force', '--wait=false']);
+  const pods = sent.inTime + sent.late;
+  return {
+    ...{ pods, podsPerSecond: pods / sent.seconds, p50: sent.p50 * 1000, p99: sent.p99 * 1000, errors: sent.failed },
+    calls: difference(after.calls, before.calls),
+    decisions: difference(after.decisions, before.decisions),
+    cpuMicroseconds: ((after.cpu - before.cpu) / pods) * 1e6,
+  };
 }
-rmSync(dir, { recursive: true });
+type Cell = Awaited<ReturnType<typeof measure>>;
+/** A cell, and that of the same round without a webhook. */
+type Pair = readonly [cell: Cell, none: Cell];
 
-const cells = [...measured.values()].flatMap((setups) => Object.values(setups).flat());
-const pods = cells.reduce((sum, cell) => sum + cell.pods, 0);
+const CREATIONS: readonly Column<Pair>[] = [
+  { head: 'pods/s', digits: 0, of: ([{ podsPerSecond }]) => podsPerSecond },
+  { head: 'p50 ms', digits: 2, of: ([{ p50 }]) => p50 },
+  { head: 'p99 ms', digits: 2, of: ([{ p99 }]) => p99 },
+  { head: 'p50 ms more than none', digits: 2, of: ([cell, none]) => (cell === none ? Number.NaN : cell.p50 - none.p50) },
+  { head: 'p99 ms more than none', digits: 2, of: ([cell, none]) => (cell === none ? Number.NaN : cell.p99 - none.p99) },
+  { head: 'errors', digits: 0, of: ([{ errors }]) => errors },
+];
+const CALLS: readonly Column<Pair>[] = [
+  { head: 'calls a pod', digits: 2, of: ([{ calls: made, pods }]) => made.count / pods },
+  { head: 'mean ms', digits: 2, of: ([{ calls: made }]) => mean(made) * 1000 },
+  { head: 'p50 ms', digits: 2, of: ([{ calls: made }]) => quantile(made, 0.5) * 1000 },
+  { head: 'p99 ms', digits: 2, of: ([{ calls: made }]) => quantile(made, 0.99) * 1000 },
+  { head: 'within 5 ms, %', digits: 1, of: ([{ calls: made }]) => shareWithin(made, FIRST_BOUND) * 100 },
+  { head: 'webhook: decision, mean ms', digits: 3, of: ([{ decisions: made }]) => mean(made) * 1000 },
+  { head: 'webhook: CPU µs/pod', digits: 0, of: ([{ cpuMicroseconds }]) => cpuMicroseconds },
+];
+
+// The first pods of an API server count no more than the first reviews of a webhook.
+for (const setup of SETUPS) await measure(setup, 10, 1);
+const measured = values.creators
+  .split(',')
+  .map((creators) => ({ creators, cells: { none: [], 'no-op': [], product: [] } as Record<Setup, Cell[]> }));
+for (let round = 1; round <= rounds; round++)
+  for (const { creators, cells } of measured) {
+    process.stderr.write(`round ${round} of ${rounds}: creators: ${creators}\n`);
+    for (const setup of SETUPS) cells[setup].push(await measure(setup, Number(creators), seconds));
+  }
+const version = JSON.parse(await cluster.run(['get', '--raw', '/version'])).gitVersion;
+await Promise.all(Object.values(servers).map((server) => server.stop()));
+await cluster.stop();
+
+const rowsOf = (setups: readonly Setup[]) =>
+  measured.flatMap(({ creators, cells }) =>
+    setups.map((setup) => {
+      const pairs = cells[setup].map((cell, round): Pair => [cell, cells.none[round] ?? cell]);
+      return { cells: [creators, setup], rounds: pairs };
+    }),
+  );
+const heads = ['creators', 'webhook'];
+const tables = [table(heads, CREATIONS, rowsOf(SETUPS)), table(heads, CALLS, rowsOf(['no-op', 'product']))];
+const all = measured.flatMap(({ cells }) => Object.values(cells).flat());
+const pods = all.reduce((sum, cell) => sum + cell.pods, 0);
 const conditions = `${dayAndMachine()}; ${rounds} rounds of ${seconds} s, ${pods} pods, kube-apiserver ${version}, etcd without fsync; API server, etcd, webhooks and creators share the cores`;
-const printed = `${tables(measured)}\n\n${conditions}`;
-process.stdout.write(`${printed}\n`);
-if (values.write) writeSection('bench:api-server', printed);
-process.exitCode = cells.some(({ errors }) => errors > 0) ? 1 : 0;
+publish('bench:api-server', [...tables, conditions].join('\n\n'), values.write);
+process.exitCode = all.some(({ errors }) => errors > 0) ? 1 : 0;

@@ -5,122 +5,164 @@
  * `--rounds=3 --millicores=100 --only=TEXT` (the rows whose words hold it); `--write` puts the table into docs/performance.md.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { ensureLocalCertificates } from '../src/tls/local.ts';
-import { namesOfService } from '../src/tls/names.ts';
-import { freePorts } from '../test/e2e/cluster/process.ts';
-import { type Launch, startReplica } from './burst/replica.ts';
-import { type Figures, type Measured, table } from './burst/report.ts';
-import { type ApiServer, directly, startApiServer, type Way } from './burst/ways.ts';
-import { dayAndMachine, writeSection } from './document.ts';
-import { compileProduct } from './product.ts';
-import { median } from './table.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { median } from 'simple-statistics';
+import { makeCgroup } from '../test/e2e/cluster/cgroup.ts';
+import { startControlPlane } from '../test/e2e/cluster/control-plane.ts';
+import { freePorts, start, waitFor } from '../test/e2e/cluster/process.ts';
+import { writeOverlay } from '../test/e2e/webhook.ts';
+import { MEMORY_LIMIT_MIB } from '../test/fuzz/product.ts';
+import { buildClient, type Sent } from './client.ts';
+import { compileProduct, openBench } from './harness.ts';
+import { type Column, dayAndMachine, options, publish, table } from './report.ts';
+import { makeReviews, pod } from './reviews.ts';
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '3' },
-    millicores: { type: 'string', default: '100' },
-    only: { type: 'string', default: '' },
-    write: { type: 'boolean', default: false },
-  },
-});
-const [rounds, millicores] = [values.rounds, values.millicores].map(Number) as [number, number];
+const values = options({ rounds: 3, millicores: 100, only: '' });
+const { rounds, millicores } = values;
 
-/** By what it comes, how many, how many of them at once, to which replica. */
+const WAYS = { own: 'a connection each', shared: 'as API servers connect', created: 'pods on a kube-apiserver' } as const;
 type Burst = readonly [way: keyof typeof WAYS, count: number, atOnce: number, state: 'cold' | 'warm'];
-
-const WAYS = {
-  own: 'a connection each',
-  shared: 'as API servers connect',
-  created: 'pods on a kube-apiserver',
-} as const;
 
 /** 600 is what an API server has under way at most, by its defaults: --max-requests-inflight and --max-mutating-requests-inflight. */
 const BURSTS: readonly Burst[] = [
-  ['created', 2000, 600, 'cold'],
-  ['created', 2000, 600, 'warm'],
-  ['created', 2000, 2000, 'cold'],
-  ['shared', 2000, 600, 'cold'],
-  ['shared', 2000, 600, 'warm'],
-  ['shared', 5000, 600, 'cold'],
-  ['shared', 1000, 1000, 'cold'],
-  ['shared', 2000, 2000, 'cold'],
-  ['shared', 3000, 3000, 'cold'],
-  ['own', 500, 500, 'cold'],
-  ['own', 2000, 2000, 'cold'],
+  ...(
+    [
+      [2000, 600, 'cold'],
+      [2000, 600, 'warm'],
+      [2000, 2000, 'cold'],
+    ] as const
+  ).map((burst): Burst => ['created', ...burst]),
+  ...(
+    [
+      [2000, 600, 'cold'],
+      [2000, 600, 'warm'],
+      [5000, 600, 'cold'],
+    ] as const
+  ).map((burst): Burst => ['shared', ...burst]),
+  ...[1000, 2000, 3000].map((count): Burst => ['shared', count, count, 'cold']),
+  ...[500, 2000].map((count): Burst => ['own', count, count, 'cold']),
 ];
 const cellsOf = ([way, count, atOnce, state]: Burst): string[] => [WAYS[way], String(count), String(atOnce), state];
 const chosen = BURSTS.filter((burst) => cellsOf(burst).join(' ').includes(values.only));
+const [WARM_UP_BURSTS, SETTLE_MS] = [5, 2000];
 
-const WARM_UP_BURSTS = 5;
-const dir = mkdtempSync(join(tmpdir(), 'sideload-burst-'));
-const [port = 0] = await freePorts(1);
-const starts = { cold: [] as number[], warm: [] as number[] };
+const bench = await openBench();
+const send = buildClient(bench.dir);
+const [port = 0, adminPort = 0] = await freePorts(2);
+const command = [process.execPath, ...compileProduct(), `--port=${port}`, `--admin-port=${adminPort}`, '--bind-address=127.0.0.1'];
+const starts: number[] = [];
 
-/** Reviews and connections enough for the code of both to be compiled. */
-async function warmUp(): Promise<void> {
-  const send = directly('shared', dir, port);
-  for (let burst = 0; burst < WARM_UP_BURSTS; burst++) await send(2000, 600);
+/** timeoutSeconds of manifests/base/webhook.yaml: then the API server gives up. */
+const directly = (count: number, atOnce: number, own = false): Promise<Sent> =>
+  send({
+    ...{ url: `https://127.0.0.1:${port}/mutate`, ca: join(bench.dir, 'tls/ca.crt'), bodies: bench.write(makeReviews(count)) },
+    ...{ want: '"patchType":"JSONPatch"', 'at-once': atOnce, late: '10s', own },
+  });
+
+/**
+ * Starts a replica as it ships, held to its memory and, if it is cold, to its share of the CPU from its start. A warm one does
+ * something before with all the CPU there is.
+ */
+async function startReplica(warmUp?: () => Promise<unknown>) {
+  const cgroup = makeCgroup('sideload-burst', MEMORY_LIMIT_MIB);
+  const [shell = '', ...args] = [...cgroup.inside, ...command, `--tls-cert-dir=${join(bench.dir, 'tls')}`, '--shutdown-delay=0'];
+  if (!warmUp) cgroup.limitCpu(millicores);
+  const begin = performance.now();
+  const webhook = start('openshell-sideload', shell, args, join(bench.dir, 'webhook.log'), { ...process.env, NODE_ENV: 'production' });
+  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${adminPort}${path}`);
+  await waitFor(
+    'a ready replica',
+    () =>
+      get('/readyz')
+        .then(({ ok }) => ok)
+        .catch(() => false),
+    [webhook],
+  );
+  if (!warmUp) starts.push((performance.now() - begin) / 1000);
+  await warmUp?.();
+  // What the warm-up has left to be done, such as compiling its hot code, is done.
+  if (warmUp) await sleep(SETTLE_MS);
+  cgroup.limitCpu(millicores);
+  return {
+    /** Seconds of CPU taken and waited for, responses with 503, and the most resident memory so far in MiB. */
+    counters: async () => {
+      const metrics = await (await get('/metrics')).text();
+      const read = (series: string): number => Number(metrics.match(new RegExp(`^${series} (\\S+)$`, 'm'))?.[1] ?? 0);
+      return {
+        cpu: read('process_cpu_seconds_total'),
+        unavailable: read('openshell_sideload_http_errors_total\\{code="503"\\}'),
+        throttled: cgroup.throttledSeconds(),
+        peakMemory: Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${webhook.pid}/status`, 'utf8'))?.[1]) / 1024,
+      };
+    },
+    stop: async () => {
+      await webhook.stop('SIGKILL');
+      cgroup.remove();
+    },
+  };
 }
+
+/** A real API server with the webhook as it ships, at an address of this machine. Returns what creates pods on it. */
+async function startApiServer() {
+  const cluster = await startControlPlane(join(bench.dir, 'cluster'));
+  await cluster.run(['create', 'namespace', 'agents']);
+  await cluster.run(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled']);
+  // The controller that makes it does not run here.
+  await cluster.run(['create', 'serviceaccount', 'default', '-n', 'agents']);
+  await cluster.run(['apply', '-k', writeOverlay(bench.dir, port)]);
+  let serial = 0;
+  const create = (count: number, atOnce: number, query = ''): Promise<Sent> =>
+    send({
+      ...{ url: `https://${cluster.address}:${cluster.port}/api/v1/namespaces/agents/pods${query}`, token: 'admin-token' },
+      ...{ ca: cluster.servingCertificate, want: '/opt/openshell/bin/openshell-sandbox', 'at-once': atOnce },
+      bodies: bench.write(Array.from({ length: count }, () => JSON.stringify(pod(serial++)))),
+    });
+  const replica = await startReplica(() =>
+    waitFor('an API server that calls the webhook', async () => (await create(1, 1, '?dryRun=All')).failed === 0),
+  );
+  await replica.stop();
+  return { create, stop: cluster.stop };
+}
+
+const apiServer = chosen.some(([way]) => way === 'created') ? await startApiServer() : undefined;
 
 /** One burst at a replica of its own. */
-async function measure([way, count, atOnce, state]: Burst, launch: Launch, apiServer: ApiServer | undefined): Promise<Figures> {
-  const send: Way = way === 'created' && apiServer ? apiServer.create : directly(way === 'own' ? way : 'shared', dir, port);
-  const replica = await startReplica(launch, state === 'warm' ? warmUp : undefined);
-  starts[state].push(replica.startSeconds);
-  try {
-    const [before, throttled] = [await replica.counters(), replica.throttledSeconds()];
-    const result = await send(count, atOnce);
-    const after = await replica.counters();
-    return {
-      ...result,
-      unavailable: after.unavailable - before.unavailable,
-      cpu: after.cpu - before.cpu,
-      throttled: replica.throttledSeconds() - throttled,
-      peakMemory: replica.peakMemory(),
-    };
-  } finally {
-    await replica.stop();
-  }
-}
-
-/** A replica with all the CPU there is, as long as the API server gets to know the webhook. */
-async function openApiServer(launch: Launch): Promise<ApiServer> {
-  const apiServer = await startApiServer(dir, port);
-  const replica = await startReplica(launch, apiServer.callsWebhook);
+async function measure([way, count, atOnce, state]: Burst) {
+  const warmUp = async (): Promise<void> => {
+    for (let burst = 0; burst < WARM_UP_BURSTS; burst++) await directly(2000, 600);
+  };
+  const replica = await startReplica(state === 'warm' ? warmUp : undefined);
+  const before = await replica.counters();
+  const sent = await (way === 'created' && apiServer ? apiServer.create(count, atOnce) : directly(count, atOnce, way === 'own'));
+  const after = await replica.counters();
   await replica.stop();
-  return apiServer;
+  const more = (of: 'cpu' | 'unavailable' | 'throttled'): number => after[of] - before[of];
+  return { ...sent, cpu: more('cpu'), unavailable: more('unavailable'), throttled: more('throttled'), peakMemory: after.peakMemory };
 }
+type Figures = Awaited<ReturnType<typeof measure>>;
 
-async function measureAll(): Promise<Measured[]> {
-  await ensureLocalCertificates(join(dir, 'tls'), namesOfService('openshell-sideload', 'openshell-system'));
-  const launch: Launch = { dir, command: [process.execPath, ...compileProduct()], millicores, port };
-  const apiServer = chosen.some(([way]) => way === 'created') ? await openApiServer(launch) : undefined;
-  const rows = chosen.map((burst) => ({ burst, cells: cellsOf(burst), rounds: [] as Figures[] }));
-  try {
-    for (let round = 0; round < rounds; round++) {
-      for (const row of rows) {
-        process.stderr.write(`round ${round + 1} of ${rounds}: ${row.cells.join(', ')}\n`);
-        row.rounds.push(await measure(row.burst, launch, apiServer));
-      }
-    }
-  } finally {
-    await apiServer?.stop();
+const COLUMNS: readonly Column<Figures>[] = [
+  ...(['inTime', 'late', 'failed'] as const).map((of) => ({
+    head: of === 'inTime' ? 'in time' : of,
+    digits: 0,
+    of: (each: Figures) => each[of],
+  })),
+  { head: '503', digits: 0, of: ({ unavailable }) => unavailable },
+  ...(['p50', 'p99', 'slowest'] as const).map((of) => ({ head: `${of} s`, digits: 1, of: (each: Figures) => each[of] })),
+  { head: 'CPU s', digits: 2, of: ({ cpu }) => cpu },
+  { head: 'throttled s', digits: 1, of: ({ throttled }) => throttled },
+  { head: 'peak RSS MiB', digits: 0, of: ({ peakMemory }) => peakMemory },
+];
+
+const rows = chosen.map((burst) => ({ burst, cells: cellsOf(burst), rounds: [] as Figures[] }));
+for (let round = 1; round <= rounds; round++)
+  for (const row of rows) {
+    process.stderr.write(`round ${round} of ${rounds}: ${row.cells.join(', ')}\n`);
+    row.rounds.push(await measure(row.burst));
   }
-  return rows;
-}
-
-let rows: Measured[];
-try {
-  rows = await measureAll();
-} finally {
-  rmSync(dir, { recursive: true });
-}
-const start = starts.cold.length > 0 ? `; ready ${median(starts.cold).toFixed(1)} s after its start` : '';
-const conditions = `${dayAndMachine()}; ${rounds} rounds, the replica held to ${millicores}m${start}; client, API server and etcd share the cores with it`;
-const printed = `${table(['burst', 'reviews', 'at once', 'replica'], rows)}\n\n${conditions}`;
-process.stdout.write(`${printed}\n`);
-if (values.write) writeSection('bench:burst', printed);
+await apiServer?.stop();
+const ready = starts.length > 0 ? `; ready ${median(starts).toFixed(1)} s after its start` : '';
+const conditions = `${dayAndMachine()}; ${rounds} rounds, the replica held to ${millicores}m${ready}; client, API server and etcd share the cores with it`;
+publish('bench:burst', `${table(['burst', 'reviews', 'at once', 'replica'], COLUMNS, rows)}\n\n${conditions}`, values.write);

@@ -6,91 +6,89 @@
  */
 
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
-import { type Name, openBench } from './contenders.ts';
-import { dayAndMachine, writeSection } from './document.ts';
+import { median } from 'simple-statistics';
+import { openBench } from './harness.ts';
 import { load, requireWrk } from './load.ts';
-import { type Figures, ratios, table } from './report.ts';
+import { type Column, dayAndMachine, limits, options, publish, table } from './report.ts';
 import { makeReviews } from './reviews.ts';
-import { median } from './table.ts';
 
-const REVIEWS = 200;
-const WARM_UP_SECONDS = 2;
-const CONNECTIONS = 16;
-const NAMES: readonly Name[] = ['floor', 'plain', 'product'];
+const [WARM_UP_SECONDS, CONNECTIONS] = [2, 16];
+const NAMES = ['floor', 'plain', 'product'] as const;
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '5' },
-    million: { type: 'string', default: '1000000' },
-    json: { type: 'string', default: 'bench.json' },
-    write: { type: 'boolean', default: false },
-  },
-});
-const [rounds, seconds, million] = [values.rounds, values.seconds, values.million].map(Number) as [number, number, number];
+const values = options({ rounds: 5, seconds: 5, million: 1000000, json: 'bench.json' });
+const { rounds, seconds, million } = values;
 
+requireWrk();
 const bench = await openBench();
-const reviews = makeReviews(REVIEWS).map((review) => JSON.stringify(review));
+const reviews = makeReviews(200);
 const [first = ''] = reviews;
 const file = bench.write(reviews);
 
-async function measure(name: Name): Promise<Figures> {
+/** One round of one server. CPU is user and kernel time for each review, latencies are milliseconds, memory is MiB. */
+async function measure(name: (typeof NAMES)[number]) {
   const server = await bench.start(name, first);
-  try {
-    // Every answer is looked at before anything is measured.
-    await bench.check(server, reviews);
-    await load(server.port, file, CONNECTIONS, WARM_UP_SECONDS);
-    const before = server.cpu();
-    const many = await load(server.port, file, CONNECTIONS, seconds);
-    const cpuMicroseconds = ((server.cpu() - before) / many.requests) * 1e6;
-    const rss = server.rss();
-    const one = await load(server.port, file, 1, Math.max(1, Math.round(seconds / 2)));
-    return {
-      requestsPerSecond: many.requestsPerSecond,
-      cpuMicroseconds,
-      p50: many.p50,
-      p99: many.p99,
-      p50One: one.p50,
-      p99One: one.p99,
-      rss,
-      startMs: server.startMs,
-      errors: many.errors + one.errors,
-    };
-  } finally {
-    await server.stop();
-  }
+  await server.check(reviews);
+  await load(server.port, file, CONNECTIONS, WARM_UP_SECONDS);
+  const before = server.cpu();
+  const many = await load(server.port, file, CONNECTIONS, seconds);
+  const [cpu, rss] = [((server.cpu() - before) / many.requests) * 1e6, server.rss()];
+  const one = await load(server.port, file, 1, Math.max(1, Math.round(seconds / 2)));
+  await server.stop();
+  return { ...many, cpu, rss, p50One: one.p50, p99One: one.p99, startMs: server.startMs, errors: many.errors + one.errors };
 }
+type Figures = Awaited<ReturnType<typeof measure>>;
+
+const COLUMNS: readonly Column<Figures>[] = [
+  { head: 'req/s', digits: 0, of: ({ requestsPerSecond }) => requestsPerSecond },
+  { head: 'CPU µs/review', digits: 0, of: ({ cpu }) => cpu },
+  { head: 'p50 ms, 16 conn.', digits: 2, of: ({ p50 }) => p50 },
+  { head: 'p99 ms, 16 conn.', digits: 2, of: ({ p99 }) => p99 },
+  { head: 'p50 ms, 1 conn.', digits: 2, of: ({ p50One }) => p50One },
+  { head: 'p99 ms, 1 conn.', digits: 2, of: ({ p99One }) => p99One },
+  { head: 'RSS MiB', digits: 0, of: ({ rss }) => rss },
+  { head: 'first response ms', digits: 0, of: ({ startMs }) => startMs },
+  { head: 'errors', digits: 0, of: ({ errors }) => errors },
+];
 
 /** Resident memory after ten thousand reviews and after a million. */
-async function growth(): Promise<{ reviews: number; early: number; late: number }> {
+async function growth(): Promise<{ done: number; early: number; late: number }> {
   const server = await bench.start('product', first);
-  try {
-    let done = 0;
-    while (done < 10_000) done += (await load(server.port, file, CONNECTIONS, 1)).requests;
-    const early = server.rss();
-    while (done < million) done += (await load(server.port, file, CONNECTIONS, 10)).requests;
-    return { reviews: done, early, late: server.rss() };
-  } finally {
-    await server.stop();
-  }
+  let done = 0;
+  while (done < 10_000) done += (await load(server.port, file, CONNECTIONS, 1)).requests;
+  const early = server.rss();
+  while (done < million) done += (await load(server.port, file, CONNECTIONS, 10)).requests;
+  const late = server.rss();
+  await server.stop();
+  return { done, early, late };
 }
 
-requireWrk();
-const figures: Record<Name, Figures[]> = { floor: [], plain: [], product: [] };
-for (let round = 0; round < rounds; round++) {
+const figures = { floor: [] as Figures[], plain: [] as Figures[], product: [] as Figures[] };
+for (let round = 1; round <= rounds; round++)
   for (const name of NAMES) {
-    process.stderr.write(`round ${round + 1} of ${rounds}: ${name}\n`);
+    process.stderr.write(`round ${round} of ${rounds}: ${name}\n`);
     figures[name].push(await measure(name));
   }
-}
 process.stderr.write(`memory over ${million} reviews\n`);
 const memory = await growth();
 
+const ratio = (of: keyof Figures, to: 'floor' | 'plain' = 'floor'): number =>
+  median(figures.product.map((round) => round[of])) / median(figures[to].map((round) => round[of]));
+const atMost = (what: string, value: number, limit: number) => [what, value.toFixed(2), `<= ${limit}`, value <= limit] as const;
+const speed = ratio('requestsPerSecond');
+const ratios = limits(
+  ['ratio', 'measured', 'target', 'reached'],
+  [
+    ['req/s, of the floor', speed.toFixed(2), '>= 0.85', speed >= 0.85],
+    atMost('p99 at 16 connections, of the floor', ratio('p99'), 1.3),
+    atMost(`RSS after ${memory.done} reviews, of that after 10,000`, memory.late / memory.early, 1.15),
+    atMost('RSS, of the floor', ratio('rss'), 1.4),
+    atMost('first response, of the floor', ratio('startMs'), 1.5),
+    ['req/s, of plain', ratio('requestsPerSecond', 'plain').toFixed(2), '', undefined],
+  ],
+);
 const sizes = reviews.map((review) => Buffer.byteLength(review)).sort((a, b) => a - b);
-const conditions = `${dayAndMachine()}; ${rounds} rounds of ${seconds} s, ${REVIEWS} distinct reviews of ${sizes[0]} to ${sizes.at(-1)} bytes, TLS 1.3, server and load on a core each`;
-const printed = `${table(figures)}\n\n${ratios(figures, memory)}\n\n${conditions}`;
-process.stdout.write(`${printed}\n`);
+const conditions = `${dayAndMachine()}; ${rounds} rounds of ${seconds} s, ${reviews.length} distinct reviews of ${sizes[0]} to ${sizes.at(-1)} bytes, TLS 1.3, server and load on a core each`;
 writeFileSync(values.json, `${JSON.stringify({ conditions, figures, memory }, null, 2)}\n`);
-if (values.write) writeSection('bench', printed);
+const rows = NAMES.map((name) => ({ cells: [name], rounds: figures[name] }));
+publish('bench', `${table(['server'], COLUMNS, rows)}\n\n${ratios}\n\n${conditions}`, values.write);
 process.exitCode = NAMES.some((name) => median(figures[name].map(({ errors }) => errors)) > 0) ? 1 : 0;

@@ -12,7 +12,7 @@ const run = promisify(execFile);
 export interface Load {
   readonly requests: number;
   readonly requestsPerSecond: number;
-  /** Answers other than 2xx, and connections that failed. */
+  /** Responses other than 2xx, and connections that failed. */
   readonly errors: number;
   /** Milliseconds. */
   readonly p50: number;
@@ -20,10 +20,9 @@ export interface Load {
   readonly max: number;
 }
 
-/** Installs wrk where it is missing. */
+/** Installs wrk if it is missing. */
 export function requireWrk(): void {
-  const { error } = spawnSync('wrk', ['--version'], { stdio: 'ignore' });
-  if (error) installPackages(['wrk']);
+  if (spawnSync('wrk', ['--version'], { stdio: 'ignore' }).error) installPackages(['wrk']);
 }
 
 /**
@@ -36,10 +35,8 @@ export function requireWrk(): void {
  * @throws Error when not all connections were made in time
  */
 export async function load(port: number, file: string, connections: number, seconds: number, connecting = 0): Promise<Load> {
-  const duration = seconds + Math.ceil(connecting / 1000);
-  const args = ['-c', LOAD_CORE, 'wrk', '-t1', `-c${connections}`, `-d${duration}s`, '--timeout=10s', '-s', SCRIPT];
-  const wait = connecting === 0 ? [] : [String(connecting)];
-  const running = run('taskset', [...args, `https://127.0.0.1:${port}/mutate`, '--', file, ...wait]);
+  const args = ['-c', LOAD_CORE, 'wrk', '-t1', `-c${connections}`, `-d${seconds + Math.ceil(connecting / 1000)}s`, '--timeout=10s'];
+  const running = run('taskset', [...args, '-s', SCRIPT, `https://127.0.0.1:${port}/mutate`, '--', file, String(connecting)]);
   // It ends with this process.
   const end = (): void => void running.child.kill();
   process.once('exit', end);

@@ -1,62 +1,116 @@
-/** The figures of a run, as a table of medians with their spread. */
+/** What was measured, as docs/performance.md shows it: tables, plots, and the marks between which they stand. */
 
-import { type Column, markdown, median, spreads } from './table.ts';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { arch, cpus, release } from 'node:os';
+import { parseArgs } from 'node:util';
+import { median } from 'simple-statistics';
+import { parse, View } from 'vega';
+import { compile, type TopLevelSpec } from 'vega-lite';
 
-/** What one round measures of one server. */
-export interface Figures {
-  readonly requestsPerSecond: number;
-  /** User and kernel time of the server, for each review. */
-  readonly cpuMicroseconds: number;
-  /** Milliseconds at 16 connections. */
-  readonly p50: number;
-  readonly p99: number;
-  /** Milliseconds at one connection. */
-  readonly p50One: number;
-  readonly p99One: number;
-  /** MiB. */
-  readonly rss: number;
-  readonly startMs: number;
-  readonly errors: number;
+const DOCS = new URL('../docs/', import.meta.url);
+
+/** Options of a command, `--name=value`, by their defaults; and `--write`. */
+export function options<T extends Readonly<Record<string, number | string>>>(defaults: T): T & { readonly write: boolean } {
+  const specs = Object.entries(defaults).map(([name, value]) => [name, { type: 'string', default: String(value) }] as const);
+  const { values } = parseArgs({ options: { ...Object.fromEntries(specs), write: { type: 'boolean', default: false } } });
+  const read = (name: string, text: unknown) => [name, typeof defaults[name] === 'number' ? Number(text) : text];
+  return Object.fromEntries(Object.entries(values).map(([name, text]) => read(name, text)));
 }
 
-const COLUMNS: readonly Column<Figures>[] = [
-  { head: 'req/s', of: 'requestsPerSecond', digits: 0 },
-  { head: 'CPU µs/review', of: 'cpuMicroseconds', digits: 0 },
-  { head: 'p50 ms, 16 conn.', of: 'p50', digits: 2 },
-  { head: 'p99 ms, 16 conn.', of: 'p99', digits: 2 },
-  { head: 'p50 ms, 1 conn.', of: 'p50One', digits: 2 },
-  { head: 'p99 ms, 1 conn.', of: 'p99One', digits: 2 },
-  { head: 'RSS MiB', of: 'rss', digits: 0 },
-  { head: 'first answer ms', of: 'startMs', digits: 0 },
-  { head: 'errors', of: 'errors', digits: 0 },
-];
-
-/** A row for each server: medians, and in brackets the lowest and highest of the rounds. */
-export function table(figures: Readonly<Record<string, readonly Figures[]>>): string {
-  const rows = Object.entries(figures).map(([name, rounds]) => [name, ...spreads(COLUMNS, rounds)]);
-  return markdown(['server', ...COLUMNS.map(({ head }) => head)], rows);
+/** A column of figures. */
+export interface Column<Figures> {
+  readonly head: string;
+  readonly digits: number;
+  readonly of: (figures: Figures) => number;
 }
 
-/** The targets, each with what was measured: ratios of medians, product to floor. */
-export function ratios(
-  figures: Readonly<Record<'floor' | 'plain' | 'product', readonly Figures[]>>,
-  memory: { readonly reviews: number; readonly early: number; readonly late: number },
+export function markdown(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}
+
+/** The median of the rounds, with the lowest and the highest in brackets if they differ. Empty if one is no number. */
+export function spread(values: readonly number[], digits: number): string {
+  if (!values.every(Number.isFinite)) return '';
+  const [low, high] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(digits));
+  return low === high ? `${low}` : `${median([...values]).toFixed(digits)} (${low} to ${high})`;
+}
+
+/** A row for each group of rounds. */
+export function table<Figures>(
+  heads: readonly string[],
+  columns: readonly Column<Figures>[],
+  rows: readonly { readonly cells: readonly string[]; readonly rounds: readonly Figures[] }[],
 ): string {
-  const ratio = (of: keyof Figures, to: 'floor' | 'plain' = 'floor'): number =>
-    median(figures.product.map((round) => round[of])) / median(figures[to].map((round) => round[of]));
-  const rows: [string, number, string, boolean][] = [
-    ['req/s, of the floor', ratio('requestsPerSecond'), '>= 0.85', ratio('requestsPerSecond') >= 0.85],
-    ['p99 at 16 connections, of the floor', ratio('p99'), '<= 1.3', ratio('p99') <= 1.3],
-    [
-      `RSS after ${memory.reviews} reviews, of that after 10,000`,
-      memory.late / memory.early,
-      '<= 1.15',
-      memory.late / memory.early <= 1.15,
-    ],
-    ['RSS, of the floor', ratio('rss'), '<= 1.4', ratio('rss') <= 1.4],
-    ['first answer, of the floor', ratio('startMs'), '<= 1.5', ratio('startMs') <= 1.5],
-    ['req/s, of plain', ratio('requestsPerSecond', 'plain'), '', true],
-  ];
-  const lines = rows.map(([what, value, target, holds]) => [what, value.toFixed(2), target, target === '' ? '' : holds ? 'yes' : 'NO']);
-  return markdown(['ratio', 'measured', 'target', 'reached'], lines);
+  const lines = rows.map(({ cells, rounds }) => [...cells, ...columns.map(({ of, digits }) => spread(rounds.map(of), digits))]);
+  return markdown([...heads, ...columns.map(({ head }) => head)], lines);
+}
+
+/** Rows of what was measured, its limit, and whether it holds. */
+export function limits(heads: readonly string[], rows: readonly (readonly [string, string, string, boolean | undefined])[]): string {
+  const words = (holds: boolean | undefined): string => (holds === undefined ? '' : holds ? 'yes' : 'NO');
+  return markdown(
+    heads,
+    rows.map(([what, measured, limit, holds]) => [what, measured, limit, words(holds)]),
+  );
+}
+
+/** The day and the machine, for the line below a table. */
+export function dayAndMachine(): string {
+  const machine = `${cpus()[0]?.model.trim()}, ${cpus().length} cores, Linux ${release()} ${arch()}, Node.js ${process.version}`;
+  return `${new Date().toISOString().slice(0, 10)}, ${machine}`;
+}
+
+/**
+ * Prints what a command has measured; with `write`, it replaces the part of docs/performance.md that the command made before.
+ *
+ * @param command as npm runs it, such as `bench`
+ */
+export function publish(command: string, text: string, write: boolean): void {
+  process.stdout.write(`${text}\n`);
+  if (!write) return;
+  const [start, end] = [`<!-- made by npm run ${command} -- --write -->\n`, `<!-- end of ${command} -->\n`];
+  const file = new URL('performance.md', DOCS);
+  const document = readFileSync(file, 'utf8');
+  const [from, to] = [document.indexOf(start), document.indexOf(end)];
+  if (from === -1 || to < from) throw new Error(`docs/performance.md has no lines ${start.trimEnd()} and ${end.trimEnd()}`);
+  writeFileSync(file, `${document.slice(0, from + start.length)}${text}\n${document.slice(to)}`);
+}
+
+/** A point of a plot, and the line that it belongs to. */
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+  readonly line: string;
+}
+
+/** Points on axes with titles; `log` names the axes that are logarithmic. */
+export interface Panel {
+  readonly x: string;
+  readonly y: string;
+  readonly log?: string;
+  readonly points: readonly Point[];
+}
+
+/** Draws panels below each other, as SVG on white, into docs/images. */
+export async function plot(name: string, title: string, panels: readonly Panel[]): Promise<void> {
+  const axis = (channel: 'x' | 'y', text: string, log = '') => ({
+    field: channel,
+    type: 'quantitative' as const,
+    title: text,
+    scale: log.includes(channel) ? { type: 'log' as const } : { type: 'linear' as const, zero: channel === 'y' },
+  });
+  const spec: TopLevelSpec = {
+    title,
+    background: 'white',
+    vconcat: panels.map(({ x, y, log, points }) => ({
+      data: { values: [...points] },
+      width: 720,
+      height: panels.length > 1 ? 180 : 360,
+      mark: { type: 'line', point: points.length < 60 },
+      encoding: { x: axis('x', x, log), y: axis('y', y, log), color: { field: 'line', title: null } },
+    })),
+    resolve: { scale: { color: 'independent' } },
+  };
+  const svg = await new View(parse(compile(spec).spec), { renderer: 'none' }).toSVG();
+  writeFileSync(new URL(`images/${name}`, DOCS), `${svg}\n`);
 }

@@ -1,78 +1,145 @@
-/** Reviews as an API server sends them for pods of an agent platform: 2 to 4 KB, each another pod. */
+/** Reviews as an API server sends them for pods of an agent platform: ordinary ones, large ones, and a mixture of all kinds. */
 
+import jsonPatch from 'fast-json-patch';
+import { readConfig } from '../src/config/config.ts';
+import { SANDBOX_LABEL } from '../src/sideload/contract.ts';
+import { decide } from '../src/sideload/decide.ts';
+import type { Container, Pod } from '../src/sideload/pod.ts';
+import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
+import { REFUSED_PODS } from '../test/refusals.ts';
 import { review } from '../test/reviews.ts';
 
-const TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount';
+const { sideload } = readConfig([], {});
+const write = (pod: object): string => JSON.stringify(review(pod, { uid: crypto.randomUUID() }));
+/** What the API server fills in. */
+const FILLED_IN = { terminationMessagePath: '/dev/termination-log', terminationMessagePolicy: 'File', imagePullPolicy: 'IfNotPresent' };
+const SMALL = { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '128Mi' } };
+const token = { serviceAccountToken: { expirationSeconds: 3607, path: 'token' } };
 
 /** A pod as it reaches a mutating webhook: with what the API server has added before. Its name is agent-INDEX. */
 export function pod(index: number) {
   const variables = Array.from({ length: 6 + (index % 12) }, (_, i) => ({ name: `SETTING_${i}`, value: `value-${index}-${i}` }));
   const sidecars = Array.from({ length: index % 3 }, (_, i) => ({
-    name: `sidecar-${i}`,
-    image: `registry.example/sidecar-${i}:1.${index}`,
-    args: ['--listen', ':9000'],
-    resources: { requests: { cpu: '50m', memory: '64Mi' }, limits: { memory: '128Mi' } },
-    terminationMessagePath: '/dev/termination-log',
-    terminationMessagePolicy: 'File',
-    imagePullPolicy: 'IfNotPresent',
+    ...{ name: `sidecar-${i}`, image: `registry.example/sidecar-${i}:1.${index}`, args: ['--listen', ':9000'], resources: SMALL },
+    ...FILLED_IN,
+  }));
+  const agent = {
+    ...{ name: 'agent', image: `registry.example/agent:1.${index}`, command: ['python', '-m', 'agent'], args: ['--task', `task-${index}`] },
+    ...{ env: variables, resources: { requests: { cpu: '500m', memory: '1Gi' }, limits: { cpu: '2', memory: '4Gi' } } },
+    volumeMounts: [
+      { name: `workspace-${index}`, mountPath: '/sandbox' },
+      { name: 'kube-api-access', readOnly: true, mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' },
+    ],
+    ...FILLED_IN,
+    securityContext: { runAsUser: 10_000 + index, runAsGroup: 10_000 },
+  };
+  const tolerations = ['not-ready', 'unreachable'].map((state) => ({
+    ...{ key: `node.kubernetes.io/${state}`, operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 },
   }));
   return {
     kind: 'Pod',
     apiVersion: 'v1',
     metadata: {
-      name: `agent-${index}`,
-      namespace: 'agents',
-      uid: crypto.randomUUID(),
+      ...{ name: `agent-${index}`, namespace: 'agents', uid: crypto.randomUUID() },
       labels: { app: 'agent', 'openshell.ai/sandbox': 'true', 'openshell.ai/sandbox-id': `sb-${index}`, team: `team-${index % 7}` },
       annotations: { 'example.com/task': `task-${index}`, 'openshell.ai/policy': 'agent-policy' },
     },
     spec: {
       volumes: [
         { name: `workspace-${index}`, persistentVolumeClaim: { claimName: `workspace-${index}` } },
-        {
-          name: 'kube-api-access',
-          projected: { sources: [{ serviceAccountToken: { expirationSeconds: 3607, path: 'token' } }], defaultMode: 420 },
-        },
+        { name: 'kube-api-access', projected: { sources: [token], defaultMode: 420 } },
       ],
-      containers: [
-        {
-          name: 'agent',
-          image: `registry.example/agent:1.${index}`,
-          command: ['python', '-m', 'agent'],
-          args: ['--task', `task-${index}`],
-          env: variables,
-          resources: { requests: { cpu: '500m', memory: '1Gi' }, limits: { cpu: '2', memory: '4Gi' } },
-          volumeMounts: [
-            { name: `workspace-${index}`, mountPath: '/sandbox' },
-            { name: 'kube-api-access', readOnly: true, mountPath: TOKEN },
-          ],
-          terminationMessagePath: '/dev/termination-log',
-          terminationMessagePolicy: 'File',
-          imagePullPolicy: 'IfNotPresent',
-          securityContext: { runAsUser: 10_000 + index, runAsGroup: 10_000 },
-        },
-        ...sidecars,
-      ],
-      restartPolicy: 'Never',
-      terminationGracePeriodSeconds: 30,
-      dnsPolicy: 'ClusterFirst',
-      serviceAccountName: 'default',
-      serviceAccount: 'default',
-      securityContext: {},
-      schedulerName: 'default-scheduler',
-      tolerations: [
-        { key: 'node.kubernetes.io/not-ready', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 },
-        { key: 'node.kubernetes.io/unreachable', operator: 'Exists', effect: 'NoExecute', tolerationSeconds: 300 },
-      ],
-      priority: 0,
-      enableServiceLinks: true,
-      preemptionPolicy: 'PreemptLowerPriority',
+      containers: [agent, ...sidecars] as Container[],
+      ...{
+        restartPolicy: 'Never',
+        terminationGracePeriodSeconds: 30,
+        dnsPolicy: 'ClusterFirst',
+        securityContext: {},
+        tolerations,
+        priority: 0,
+      },
+      ...{ serviceAccountName: 'default', serviceAccount: 'default', schedulerName: 'default-scheduler' },
+      ...{ enableServiceLinks: true, preemptionPolicy: 'PreemptLowerPriority' },
     },
     status: {},
   };
 }
 
-/** @param count of distinct reviews */
-export function makeReviews(count: number): object[] {
-  return Array.from({ length: count }, (_, index) => review(pod(index), { uid: crypto.randomUUID() }));
+/** Distinct ordinary reviews, of 2 to 4 KB. */
+export function makeReviews(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => write(pod(index)));
+}
+
+/** `pod` has nothing beside its agent, and the fewest variables, for each index that is a multiple of this. */
+const SMALLEST = 12;
+/** A line as configuration and prompts have it, with what JSON has to escape. */
+const LINE = 'When the answer says "done", write the report to /sandbox/out and stop.\n';
+
+/** How a pod grows by a number of steps. Each gives a pod whose size is linear in them. */
+const WAYS = {
+  /** Each step brings a volume, a sidecar that mounts it, and eight variables for both the sidecar and the agent. */
+  more: (grown: ReturnType<typeof pod>, steps: number) => {
+    const numbers = Array.from({ length: steps }, (_, step) => String(step).padStart(4, '0'));
+    const variables = (number: string) =>
+      Array.from({ length: 8 }, (_, i) => ({ name: `COMPONENT_${number}_${i}`, value: `https://component-${number}.example:${8000 + i}` }));
+    const mount = (number: string) => ({ name: `data-${number}`, mountPath: `/data/${number}` });
+    const [agent] = grown.spec.containers;
+    const sidecars = numbers.map((number) => ({
+      ...{ name: `component-${number}`, image: `registry.example/component-${number}:1.0`, env: variables(number), resources: SMALL },
+      volumeMounts: [mount(number)],
+      ...FILLED_IN,
+    }));
+    const grownAgent = {
+      ...agent,
+      env: [...(agent?.env ?? []), ...numbers.flatMap(variables)],
+      volumeMounts: [...(agent?.volumeMounts ?? []), ...numbers.map(mount)],
+    };
+    const volumes = numbers.map((number) => ({ name: `data-${number}`, configMap: { name: `data-${number}`, defaultMode: 420 } }));
+    return { ...grown, spec: { ...grown.spec, volumes: [...grown.spec.volumes, ...volumes], containers: [grownAgent, ...sidecars] } };
+  },
+  /** Each step is a line more in each of four variables of the agent: configuration, prompts. */
+  longer: (grown: ReturnType<typeof pod>, steps: number) => {
+    const texts = Array.from({ length: 4 }, (_, i) => ({ name: `PROMPT_${i}`, value: LINE.repeat(steps) }));
+    const [agent] = grown.spec.containers;
+    return { ...grown, spec: { ...grown.spec, containers: [{ ...agent, env: [...(agent?.env ?? []), ...texts] }] } };
+  },
+};
+export type Way = keyof typeof WAYS;
+
+/**
+ * Distinct reviews of about a size.
+ *
+ * @param bytes of each; a pod that has not grown has 2.4 KB
+ */
+export function grownReviews(way: Way, bytes: number, count: number): string[] {
+  const make = (index: number, steps: number): string => write(WAYS[way](pod(index * SMALLEST), steps));
+  const [none, one] = [0, 1].map((steps) => make(0, steps).length) as [number, number];
+  const steps = Math.max(0, Math.round((bytes - none) / (one - none)));
+  return Array.from({ length: count }, (_, index) => make(index, steps));
+}
+
+/** Reviews of a mixture; those of a MiB are so few that what waits behind them is beyond the 99th percentile. */
+const COUNT = 4000;
+const LARGE_KIB = [1024, 64, 64, 256, 64, 64, 256, 64, 64];
+/** One of so many is refused, and as many are left unchanged. */
+const ODD = 12;
+
+function mixedPod(index: number): Pod {
+  const ordinary = pod(index) as Pod;
+  const number = Math.floor(index / ODD);
+  const refused = REFUSED_PODS.filter(({ flags, facts }) => !flags && !facts);
+  if (index % ODD === 0) return refused[number % refused.length]?.pod ?? {};
+  if (index % ODD !== ODD / 2) return ordinary;
+  if (number % 2 === 1) return { ...ordinary, metadata: { ...ordinary.metadata, labels: { [SANDBOX_LABEL]: 'false' } } };
+  // As the API server sends it when it calls the webhook a second time.
+  const outcome = decide(ordinary, sideload, UNKNOWN_CLUSTER);
+  return outcome.verdict === 'inject' ? jsonPatch.applyPatch(ordinary, [...outcome.operations], false, false).newDocument : ordinary;
+}
+
+/** As a busy platform sends them: most are sandboxes to be injected, some are refused or left unchanged, a few are large. */
+export function mixedReviews(): string[] {
+  const reviews = Array.from({ length: COUNT }, (_, index) => write(mixedPod(index)));
+  for (const [n, kib] of LARGE_KIB.entries())
+    reviews[Math.floor((n * COUNT) / LARGE_KIB.length) + 1] = grownReviews(n % 2 === 0 ? 'more' : 'longer', kib * 1024, 1)[0] ?? '';
+  return reviews;
 }

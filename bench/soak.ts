@@ -1,33 +1,46 @@
 /**
  * `npm run soak`: the product under full load for ten minutes, with reviews of all kinds. Fails when memory or latency grow,
- * when its event loop is held up, or when a review is not answered.
+ * when its event loop is held up, or when a review gets no response.
  *
- * wrk sends the next review on a connection as soon as the last is answered, and so leaves the server no rest; connections are
+ * wrk sends the next review on a connection as soon as it has the response, and so leaves the server no rest; connections are
  * made again for each slice. `--minutes=10 --slice=10 --connections=16`, slices in seconds; `--write` puts tables and plot into
  * docs/performance.md and docs/images.
  */
 
 import { truncateSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
-import { openBench } from './contenders.ts';
-import { dayAndMachine, writeSection } from './document.ts';
-import { load, requireWrk } from './load.ts';
-import { mixedReviews } from './mixture.ts';
-import { writePlot } from './plot.ts';
-import { type Slice, sliceLine, soakPlot, summary, verdict } from './soak-report.ts';
+import { linearRegression, median } from 'simple-statistics';
+import { openBench } from './harness.ts';
+import { type Load, load, requireWrk } from './load.ts';
+import { type Column, dayAndMachine, limits, markdown, options, plot, publish } from './report.ts';
+import { mixedReviews } from './reviews.ts';
 
 const WARM_UP_SECONDS = 10;
+const LIMITS = { rss: 1.05, p99: 1.2, loopMs: 50 };
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '10' },
-    slice: { type: 'string', default: '10' },
-    connections: { type: 'string', default: '16' },
-    write: { type: 'boolean', default: false },
-  },
-});
-const [minutes, sliceSeconds, connections] = [values.minutes, values.slice, values.connections].map(Number) as [number, number, number];
+/** What is measured of one slice. */
+interface Slice extends Load {
+  /** From the start of the soak to the slice's end. */
+  readonly minutes: number;
+  /** The highest of one reading a second, in MiB. */
+  readonly rss: number;
+  /** Milliseconds, as prom-client's nodejs_eventloop_lag_max_seconds and _p99_seconds tell it: the 10 ms between two beats of its timer are part of it. */
+  readonly loopMax: number;
+  readonly loopP99: number;
+}
+
+const COLUMNS: readonly Column<Slice>[] = [
+  { head: 'req/s', digits: 0, of: ({ requestsPerSecond }) => requestsPerSecond },
+  { head: 'p50 ms', digits: 2, of: ({ p50 }) => p50 },
+  { head: 'p99 ms', digits: 2, of: ({ p99 }) => p99 },
+  { head: 'longest ms', digits: 0, of: ({ max }) => max },
+  { head: 'RSS MiB', digits: 0, of: ({ rss }) => rss },
+  { head: 'loop delay p99 ms', digits: 1, of: ({ loopP99 }) => loopP99 },
+  { head: 'loop delay max ms', digits: 1, of: ({ loopMax }) => loopMax },
+];
+
+const values = options({ minutes: 10, slice: 10, connections: 16 });
+const { minutes, slice: sliceSeconds, connections } = values;
 
 requireWrk();
 const bench = await openBench();
@@ -35,11 +48,11 @@ const reviews = mixedReviews();
 const file = bench.write(reviews);
 const server = await bench.start('product', reviews[0] ?? '');
 
-/** Reads the metrics of the admin port; each reading starts the event loop's histogram again. Returns the sum of a metric over its labels. */
+/** Reads the metrics; each reading starts the event loop's histogram again. Returns the sum of a metric over its labels. */
 async function scrape(): Promise<(metric: string, label?: string) => number> {
-  const answer = await fetch(`http://127.0.0.1:${server.adminPort}/metrics`);
-  const text = await answer.text();
-  if (!answer.ok) throw new Error(`/metrics: HTTP ${answer.status}: ${text}`);
+  const response = await fetch(`http://127.0.0.1:${server.adminPort}/metrics`);
+  const text = await response.text();
+  if (!response.ok) throw new Error(`/metrics: HTTP ${response.status}: ${text}`);
   return (metric, label = '') => {
     const lines = text.matchAll(new RegExp(`^${metric}(?:\\{[^}]*${label}[^}]*\\})? (\\S+)$`, 'gm'));
     return [...lines].reduce((sum, [, value]) => sum + Number(value), 0);
@@ -54,7 +67,7 @@ async function highestRss(work: Promise<unknown>): Promise<number> {
   return highest;
 }
 
-await bench.check(server, reviews);
+await server.check(reviews);
 await load(server.port, file, connections, WARM_UP_SECONDS);
 await scrape();
 const started = performance.now();
@@ -65,28 +78,55 @@ while (performance.now() - started < minutes * 60_000) {
   const metrics = await scrape();
   // A million reviews are 300 MB of log.
   truncateSync(server.logFile);
-  const slice: Slice = {
-    ...figures,
-    minutes: (performance.now() - started) / 60_000,
-    rss,
-    loopMax: metrics('nodejs_eventloop_lag_max_seconds') * 1000,
-    loopP99: metrics('nodejs_eventloop_lag_p99_seconds') * 1000,
-  };
+  const [loopMax, loopP99] = ['max', 'p99'].map((which) => metrics(`nodejs_eventloop_lag_${which}_seconds`) * 1000) as [number, number];
+  const slice = { ...figures, minutes: (performance.now() - started) / 60_000, rss, loopMax, loopP99 };
   slices.push(slice);
-  process.stderr.write(`${sliceLine(slice)}\n`);
+  const shown = COLUMNS.map(({ head, of, digits }) => `${head} ${of(slice).toFixed(digits)}`);
+  process.stderr.write(`${slice.minutes.toFixed(1)} min: ${shown.join(', ')}, errors ${slice.errors}\n`);
 }
 const metrics = await scrape();
 await server.stop();
 
-const answered = (outcome: string): string =>
+/** Of ten minutes, the second and the last one; and the first and the last third. */
+const [tenth, third] = [10, 3].map((part) => Math.max(1, Math.round(slices.length / part))) as [number, number];
+const middle = (some: readonly Slice[], of: keyof Slice): number =>
+  some.length === 0 ? Number.NaN : median(some.map((slice) => slice[of]));
+const rss = middle(slices.slice(-tenth), 'rss') / middle(slices.slice(tenth, 2 * tenth), 'rss');
+const p99 = middle(slices.slice(-third), 'p99') / middle(slices.slice(0, third), 'p99');
+const loop = Math.max(...slices.map(({ loopMax }) => loopMax));
+const errors = slices.reduce((sum, slice) => sum + slice.errors, 0);
+const lost = metrics('openshell_sideload_log_lines_lost_total');
+const growth = linearRegression(slices.slice(tenth).map((slice) => [slice.minutes / 60, slice.rss])).m;
+const rows = [
+  ['RSS, last tenth of the time to the second', rss.toFixed(3), `<= ${LIMITS.rss}`, rss <= LIMITS.rss],
+  ['p99, last third of the time to the first', p99.toFixed(2), `<= ${LIMITS.p99}`, p99 <= LIMITS.p99],
+  ['event loop delay, longest, ms', loop.toFixed(1), `<= ${LIMITS.loopMs}`, loop <= LIMITS.loopMs],
+  ['errors', String(errors), '0', errors === 0],
+  ['log lines lost', String(lost), '0', lost === 0],
+  ['RSS, MiB an hour (least squares, from the second tenth on)', growth.toFixed(1), '', undefined],
+] as const;
+const summary = (name: string, of: (numbers: number[]) => number): string[] => [
+  name,
+  ...COLUMNS.map((column) => of(slices.map(column.of)).toFixed(column.digits)),
+];
+const lines = [summary('lowest', (all) => Math.min(...all)), summary('median', median), summary('highest', (all) => Math.max(...all))];
+const responses = (outcome: string): string =>
   metrics('openshell_sideload_admissions_total', `outcome="${outcome}"`).toLocaleString('en-US');
-const counts = `${answered('inject')} injected, ${answered('refuse')} refused, ${answered('skip')} left unchanged`;
-const { table, holds } = verdict(slices, metrics('openshell_sideload_log_lines_lost_total'));
-const conditions = `${dayAndMachine()}; ${minutes} minutes in slices of ${sliceSeconds} s, ${connections} connections, TLS 1.3, server and load on a core each; ${counts}`;
-const printed = `![Memory, latency and event loop delay over time](images/soak.svg)\n\n${table}\n\n${summary(slices)}\n\n${conditions}`;
-process.stdout.write(`${printed}\n`);
+const counts = `${responses('inject')} injected, ${responses('refuse')} refused, ${responses('skip')} left unchanged`;
+const parts = [
+  '![Memory, latency and event loop delay over time](images/soak.svg)',
+  limits(['over the soak', 'measured', 'limit', 'holds'], rows),
+  markdown(['slice', ...COLUMNS.map(({ head }) => head)], lines),
+  `${dayAndMachine()}; ${minutes} minutes in slices of ${sliceSeconds} s, ${connections} connections, TLS 1.3, server and load on a core each; ${counts}`,
+];
+publish('soak', parts.join('\n\n'), values.write);
 if (values.write) {
-  writePlot('soak.svg', soakPlot(slices));
-  writeSection('soak', printed);
+  const line = (name: string, of: keyof Slice) => slices.map((slice) => ({ x: slice.minutes, y: slice[of], line: name }));
+  const x = 'minutes under full load';
+  await plot('soak.svg', 'One replica under full load, slice by slice', [
+    { x, y: 'RSS, MiB', points: line('resident memory', 'rss') },
+    { x, y: 'latency, ms', points: [...line('p99', 'p99'), ...line('p50', 'p50')] },
+    { x, y: 'loop delay, ms', points: line('longest event loop delay', 'loopMax') },
+  ]);
 }
-process.exitCode = holds ? 0 : 1;
+process.exitCode = rows.some(([, , , holds]) => holds === false) ? 1 : 0;

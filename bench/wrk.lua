@@ -1,5 +1,5 @@
--- Sends the reviews of a file, one a line, in turn, and prints what came of it as one line of JSON.
--- With a second argument nothing is sent for so many milliseconds, in which all connections are made.
+-- Sends the reviews of a file, one a line, in turn, and prints the result as one line of JSON.
+-- The second argument: for so many milliseconds nothing is sent, and all connections are made.
 local ffi = require('ffi')
 ffi.cdef('typedef struct { long seconds, microseconds; } wall_clock; int gettimeofday(wall_clock *, void *);')
 
@@ -20,7 +20,7 @@ function init(args)
   for line in io.lines(args[1]) do bodies[#bodies + 1] = line end
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
-  if not args[2] then return end
+  if tonumber(args[2]) == 0 then return end
   local start = milliseconds() + tonumber(args[2])
   -- wrk asks it before each request of each connection.
   function delay()

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import type { ControlPlane } from './control-plane.ts';
 
-export interface Answer {
+interface Answer {
   readonly status: number;
   readonly body: string;
 }
