@@ -178,7 +178,7 @@ describe('before the installation', () => {
 });
 
 describe('an API server that is not there', () => {
-  it('is a cross, and all else is skipped', () => {
+  it('is a failed check, and the others are skipped', () => {
     const config = JSON.parse(readFileSync(cluster.kubeconfig, 'utf8'));
     config.clusters[0].cluster.server = 'https://127.0.0.1:1';
     writeFileSync(join(dir, 'away'), JSON.stringify(config));
@@ -320,7 +320,7 @@ describe('a broken installation', () => {
       what: 'matchConditions',
       does: () => patchEntry({ op: 'add', path: '/webhooks/0/matchConditions', value: [{ name: 'friends', expression: 'false' }] }),
       name: 'entries',
-      detail: 'matchConditions friends let sandboxes pass',
+      detail: 'matchConditions friends skip sandboxes',
       fix: 'kubectl apply',
     },
     {
@@ -378,7 +378,7 @@ describe('a broken installation', () => {
     },
   ];
 
-  it.each(breaks)('$what is a cross', async ({ does, name, detail, fix }) => {
+  it.each(breaks)('$what is a failed check', async ({ does, name, detail, fix }) => {
     await does();
     expect(await seen(name, detail)).toMatchObject({ status: 'failed', fix: expect.stringContaining(fix) });
   });
@@ -417,7 +417,7 @@ describe('namespaces', () => {
       .named('opted in')
       .find(({ detail }) => detail.startsWith(`${name} `));
 
-  it('that enforce a Pod Security level are a cross', async () => {
+  it('that enforce a Pod Security level are a failed check', async () => {
     await label('agents', 'pod-security.kubernetes.io/enforce=restricted');
     try {
       const fix = expect.stringContaining('kubectl label namespace agents pod-security.kubernetes.io/enforce=privileged --overwrite');

@@ -128,7 +128,7 @@ describe('a webhook that requires client certificates', () => {
       expect(text).not.toContain('openshell-sandbox');
     }
     const told = (): Record<string, unknown>[] =>
-      linesOf(join(dir, 'webhook.log')).filter(({ msg }) => String(msg).startsWith('refused who shows no client certificate'));
+      linesOf(join(dir, 'webhook.log')).filter(({ msg }) => String(msg).startsWith('refused a client without a client certificate'));
     await waitFor('the log to be written', () => told().length > 0);
     expect(told()).toMatchObject([{ remoteAddress: expect.stringContaining('127.0.0.1') }]);
   });
