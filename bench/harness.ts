@@ -35,36 +35,10 @@ export function compileProduct(): string[] {
 
 type Name = 'floor' | 'plain' | 'no-op' | 'product';
 
-export interface Server {
-  readonly name: Name;
-  readonly port: number;
-  /** Of the product; the others listen nowhere else. */
-  readonly adminPort: number;
-  readonly logFile: string;
-  /** Milliseconds from its start to its first response. */
-  readonly startMs: number;
-  /** Seconds of CPU that it has taken, in user and kernel mode. */
-  readonly cpu: () => number;
-  /** Resident memory in MiB. */
-  readonly rss: () => number;
-  /** Sends one review. */
-  readonly send: (review: string) => Promise<{ status: number; body: string }>;
-  /** Checks the response to each review. @throws Error at the first that is not as it has to be */
-  readonly check: (reviews: readonly string[]) => Promise<void>;
-  readonly stop: () => Promise<void>;
-}
+export type Server = Awaited<ReturnType<Awaited<ReturnType<typeof openBench>>['start']>>;
 
-/** A folder for certificates, logs and reviews, and what is done in it. */
-export interface Bench {
-  readonly dir: string;
-  /** Writes lines into a file; returns its path. */
-  readonly write: (lines: readonly string[]) => string;
-  /** Starts a server on the given cores, by default on one of its own; `review` is the first that it responds to. */
-  readonly start: (name: Name, review: string, cores?: string) => Promise<Server>;
-}
-
-/** Makes the folder and its certificate. Servers end and the folder goes with this process, also when it is interrupted. */
-export async function openBench(): Promise<Bench> {
+/** Makes a folder for certificates, logs and reviews, and a certificate. Servers end and the folder goes with this process, also when it is interrupted. */
+export async function openBench() {
   const dir = mkdtempSync(join(tmpdir(), 'sideload-bench-'));
   const ends = new Set<() => void>();
   process.once('exit', () => {
@@ -77,7 +51,8 @@ export async function openBench(): Promise<Bench> {
   let product: string[] | undefined;
   let files = 0;
 
-  const start = async (name: Name, review: string, cores = SERVER_CORE): Promise<Server> => {
+  /** Starts a server on the given cores, by default on one of its own; `review` is the first that it responds to. */
+  const start = async (name: Name, review: string, cores = SERVER_CORE) => {
     const [port = 0, adminPort = 0] = await freePorts(2);
     if (name === 'product') product ??= compileProduct();
     const flags = [
@@ -110,14 +85,21 @@ export async function openBench(): Promise<Bench> {
     }
     const proc = `/proc/${child.pid}`;
     return {
-      ...{ name, port, adminPort, logFile, send, startMs: performance.now() - started },
+      // Of the product; the others listen nowhere else.
+      adminPort,
+      ...{ port, logFile },
+      /** Milliseconds from its start to its first response. */
+      startMs: performance.now() - started,
+      /** Seconds of CPU that it has taken, in user and kernel mode. */
       cpu: () => {
         // Fields 14 and 15, counted behind the program's name, which may hold spaces (proc_pid_stat(5)).
         const fields = readFileSync(`${proc}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
         return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
       },
+      /** Resident memory in MiB. */
       rss: () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`${proc}/status`, 'utf8'))?.[1]) / 1024,
-      check: async (reviews) => {
+      /** Checks the response to each review. @throws Error at the first that is not as it has to be */
+      check: async (reviews: readonly string[]) => {
         for (const each of reviews) checkResponse(name, each, await send(each));
       },
       stop: async () => {
@@ -128,6 +110,7 @@ export async function openBench(): Promise<Bench> {
       },
     };
   };
+  /** Writes lines into a file; returns its path. */
   const write = (lines: readonly string[]): string => {
     const file = join(dir, `lines-${files++}.jsonl`);
     writeFileSync(file, `${lines.join('\n')}\n`);
