@@ -1,0 +1,141 @@
+/**
+ * What an image runs, read from its registry. This folder may import tls/, observe/ and sideload/.
+ * Source: opencontainers/distribution-spec v1.1, "Pulling manifests" and "Pulling blobs".
+ */
+
+import { parseReference } from '../sideload/image.ts';
+import { authorize } from './authentication.ts';
+import type { Credential } from './credentials.ts';
+import { ACCEPTED, digestOf, type ImageConfig, type Manifest, readConfig, readManifest, verify } from './documents.ts';
+import { ImageError } from './image-error.ts';
+import { type RegistryAccess, type RegistryResponse, schemeOf, send } from './transport.ts';
+
+const MANIFEST_BYTES = 4 * 1024 * 1024;
+const CONFIG_BYTES = 8 * 1024 * 1024;
+const MAX_REDIRECTS = 3;
+/** For all requests of one image: a webhook call has 10 s. */
+const TOTAL_MS = 5_000;
+/** Docker Hub's registry has another name than its images. */
+const DOCKER_HUB = { name: 'docker.io', host: 'registry-1.docker.io' };
+
+export interface ReadImage {
+  /** Of the index or the manifest that the reference names. */
+  readonly digest: string;
+  /** One for each platform of Linux. */
+  readonly configs: readonly ImageConfig[];
+}
+
+/** One image, at one registry, with one credential. */
+interface Session {
+  readonly reference: string;
+  readonly base: string;
+  readonly repository: string;
+  readonly credential: Credential | undefined;
+  readonly access: RegistryAccess;
+  readonly signal: AbortSignal;
+  authorization: string | undefined;
+}
+
+/**
+ * Reads what an image runs on each of its Linux platforms.
+ *
+ * @param credentials tried in order; the first that the registry accepts counts. None: anonymous
+ * @throws ImageError
+ */
+export async function readImage(reference: string, credentials: readonly Credential[], access: RegistryAccess): Promise<ReadImage> {
+  const { repository, tag, digest } = parseReference(reference);
+  const slash = repository.indexOf('/');
+  const [name, path] = [repository.slice(0, slash), repository.slice(slash + 1)];
+  if (!/^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/.test(path) || path.length > 255)
+    throw new ImageError('broken', `image ${JSON.stringify(reference.slice(0, 200))} is no image name`);
+  const host = name === DOCKER_HUB.name ? DOCKER_HUB.host : name;
+  const signal = AbortSignal.timeout(TOTAL_MS);
+  let refusal: ImageError | undefined;
+  for (const credential of credentials.length > 0 ? credentials : [undefined]) {
+    const base = `${schemeOf(host, access)}://${host}/v2/${path}`;
+    const session: Session = { reference, base, repository: path, credential, access, signal, authorization: undefined };
+    try {
+      return await readWith(session, digest ?? tag ?? 'latest');
+    } catch (error) {
+      // A registry may say that there is no image to who may not see it.
+      if (!(error instanceof ImageError) || !['unauthorized', 'not-found'].includes(error.problem)) throw error;
+      refusal ??= error;
+    }
+  }
+  throw refusal ?? new ImageError('unauthorized', `image ${reference} cannot be read`);
+}
+
+async function readWith(session: Session, wanted: string): Promise<ReadImage> {
+  const digest = wanted.includes(':') ? wanted : await resolveTag(session, wanted);
+  const top = await manifestOf(session, digest);
+  const configs =
+    top.kind === 'manifest'
+      ? [top.config.digest]
+      : await Promise.all(top.platforms.map((platform) => configDigest(session, platform.digest)));
+  return { digest, configs: await Promise.all([...new Set(configs)].map((each) => configOf(session, each))) };
+}
+
+async function configDigest(session: Session, digest: string): Promise<string> {
+  const manifest = await manifestOf(session, digest);
+  if (manifest.kind === 'manifest') return manifest.config.digest;
+  throw new ImageError('broken', `image ${session.reference} has an index in its index`);
+}
+
+/** Asks for the digest first: what is known by its digest needs no other request. Registries need not tell it. */
+async function resolveTag(session: Session, tag: string): Promise<string> {
+  const path = `/manifests/${encodeURIComponent(tag)}`;
+  const { headers } = await ask(session, 'HEAD', path, MANIFEST_BYTES);
+  const digest = headers['docker-content-digest'];
+  if (typeof digest === 'string' && /^sha256:[0-9a-f]{64}$/.test(digest)) return digest;
+  const { body } = await ask(session, 'GET', path, MANIFEST_BYTES);
+  return digestOf(body);
+}
+
+async function manifestOf(session: Session, digest: string): Promise<Manifest> {
+  const what = `manifest ${digest} of image ${session.reference}`;
+  const { body, headers } = await ask(session, 'GET', `/manifests/${digest}`, MANIFEST_BYTES);
+  verify(what, body, digest);
+  return readManifest(what, body, headers['content-type'] ?? '');
+}
+
+async function configOf(session: Session, digest: string): Promise<ImageConfig> {
+  const what = `config ${digest} of image ${session.reference}`;
+  const { body } = await ask(session, 'GET', `/blobs/${digest}`, CONFIG_BYTES);
+  verify(what, body, digest);
+  return readConfig(what, body);
+}
+
+/** One request, again with authorization where the registry asks for it, and for a blob wherever it is sent on. */
+async function ask(session: Session, method: 'GET' | 'HEAD', path: string, maxBytes: number): Promise<RegistryResponse> {
+  const url = new URL(`${session.base}${path}`);
+  const { access, signal, reference } = session;
+  const attempt = (): Promise<RegistryResponse> => {
+    const authorization: Record<string, string> = session.authorization ? { authorization: session.authorization } : {};
+    return send(url, { method, headers: { accept: ACCEPTED, ...authorization }, maxBytes, signal }, access);
+  };
+  let response = await attempt();
+  const challenge = response.headers['www-authenticate'];
+  if (response.status === 401 && challenge !== undefined) {
+    session.authorization = await authorize(challenge, `repository:${session.repository}:pull`, session.credential, signal, access);
+    if (session.authorization !== undefined) response = await attempt();
+  }
+  for (let left = MAX_REDIRECTS; [301, 302, 303, 307, 308].includes(response.status); left--) {
+    const target = response.headers.location ?? '';
+    if (left === 0 || !path.startsWith('/blobs/') || !URL.canParse(target, url.href))
+      throw new ImageError(
+        'broken',
+        `registry ${url.host} redirects ${path} to ${JSON.stringify(target.slice(0, 200))}, which is not followed`,
+      );
+    // The server of the blob is told nothing of the credentials.
+    response = await send(new URL(target, url), { method, headers: { accept: '*/*' }, maxBytes, signal }, access);
+  }
+  if (response.status === 200) return response;
+  const { status } = response;
+  const where = `registry ${url.host}`;
+  const who = session.credential ? 'the credentials' : 'anonymous access';
+  if (status === 401 || status === 403) throw new ImageError('unauthorized', `${where} refuses ${who} to image ${reference} (${status})`);
+  if (status === 404) throw new ImageError('not-found', `${where} has no image ${reference} (404)`);
+  if (status === 429) throw new ImageError('limited', `${where} limits requests (429)`);
+  if (status >= 500) throw new ImageError('unavailable', `${where} responds with ${status} for image ${reference}`);
+  throw new ImageError('broken', `${where} responds with ${status} for image ${reference}`);
+}

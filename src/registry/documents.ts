@@ -1,0 +1,138 @@
+/**
+ * What registries hold of an image: an index of its platforms, a manifest, its configuration. Only the members that are read are
+ * checked. Source: opencontainers/image-spec v1.1 (image-index.md, manifest.md, config.md); Docker's types of the same shape:
+ * distribution/distribution, docs/content/spec/manifest-v2-2.md.
+ */
+
+import { createHash } from 'node:crypto';
+import { ImageError } from './image-error.ts';
+
+const INDEX_TYPES = ['application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json'];
+const MANIFEST_TYPES = ['application/vnd.oci.image.manifest.v1+json', 'application/vnd.docker.distribution.manifest.v2+json'];
+const CONFIG_TYPES = ['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json'];
+
+/** What a client asks for when it wants a manifest. */
+export const ACCEPTED = [...INDEX_TYPES, ...MANIFEST_TYPES].join(', ');
+
+/** sha256 is the only algorithm that registries have to know. */
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+/** More platforms than any image has that an agent runs in. */
+const MAX_PLATFORMS = 8;
+
+interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant: string | undefined;
+}
+
+interface Descriptor {
+  readonly digest: string;
+  readonly size: number;
+  readonly platform: Platform | undefined;
+}
+
+export type Manifest =
+  | { readonly kind: 'index'; readonly platforms: readonly Descriptor[] }
+  | { readonly kind: 'manifest'; readonly config: Descriptor };
+
+/** What an image runs, and with what. */
+export interface ImageConfig {
+  readonly platform: Platform;
+  readonly entrypoint: readonly string[];
+  readonly cmd: readonly string[];
+  /** `NAME=value`. */
+  readonly env: readonly string[];
+  readonly workingDir: string;
+  readonly user: string;
+}
+
+export function digestOf(bytes: Uint8Array): string {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+/** @throws ImageError when the bytes have another digest */
+export function verify(what: string, bytes: Uint8Array, digest: string): void {
+  const found = digestOf(bytes);
+  if (found !== digest) throw new ImageError('broken', `${what} has digest ${found}, not ${digest}`);
+}
+
+function parse(what: string, bytes: Uint8Array): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    if (isObject(value)) return value;
+  } catch {
+    // Said below.
+  }
+  throw new ImageError('broken', `${what} is not a JSON object`);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Reads a descriptor; undefined where it is none. */
+function descriptor(value: unknown): (Descriptor & { readonly mediaType: unknown; readonly isAttestation: boolean }) | undefined {
+  if (!isObject(value) || typeof value.digest !== 'string' || !DIGEST.test(value.digest)) return undefined;
+  if (typeof value.size !== 'number' || !Number.isSafeInteger(value.size) || value.size < 0) return undefined;
+  const { os, architecture, variant } = isObject(value.platform) ? value.platform : {};
+  const named = typeof os === 'string' && typeof architecture === 'string';
+  const annotations = isObject(value.annotations) ? value.annotations : {};
+  return {
+    digest: value.digest,
+    size: value.size,
+    platform: named ? { os, architecture, variant: typeof variant === 'string' ? variant : undefined } : undefined,
+    mediaType: value.mediaType,
+    // BuildKit's attestations are manifests of no platform (moby/buildkit, docs/attestations/attestation-storage.md).
+    isAttestation: 'vnd.docker.reference.type' in annotations || os === 'unknown',
+  };
+}
+
+/**
+ * Reads an index or a manifest.
+ *
+ * @param type the Content-Type of the response: what registries of older images say of a document that does not name its own
+ * @throws ImageError when it is neither, holds too much, or names no config of an image
+ */
+export function readManifest(what: string, bytes: Uint8Array, type: string): Manifest {
+  const document = parse(what, bytes);
+  const mediaType = typeof document.mediaType === 'string' ? document.mediaType : type.split(';')[0]?.trim().toLowerCase();
+  if (Array.isArray(document.manifests) && INDEX_TYPES.includes(mediaType ?? '')) {
+    const platforms = document.manifests.flatMap((value) => {
+      const entry = descriptor(value);
+      return entry?.platform?.os === 'linux' && !entry.isAttestation ? [entry] : [];
+    });
+    if (platforms.length === 0) throw new ImageError('no-linux', `${what} has no image for Linux`);
+    if (platforms.length > MAX_PLATFORMS)
+      throw new ImageError(
+        'broken',
+        `${what} has ${platforms.length} images for Linux, more than ${MAX_PLATFORMS}: name one by its digest`,
+      );
+    return { kind: 'index', platforms };
+  }
+  const config = descriptor(document.config);
+  if (config && MANIFEST_TYPES.includes(mediaType ?? '')) {
+    if (CONFIG_TYPES.includes(String(config.mediaType))) return { kind: 'manifest', config };
+    throw new ImageError('broken', `${what} has a config of type ${JSON.stringify(config.mediaType)}, which no image has`);
+  }
+  throw new ImageError('broken', `${what} has type ${JSON.stringify(mediaType ?? '')}, which is no index and no manifest of an image`);
+}
+
+/** @throws ImageError when it is not the configuration of an image */
+export function readConfig(what: string, bytes: Uint8Array): ImageConfig {
+  const { os, architecture, variant, config } = parse(what, bytes);
+  const { Entrypoint, Cmd, Env, WorkingDir, User } = isObject(config) ? config : {};
+  const words = (name: string, value: unknown): readonly string[] => {
+    if (value === undefined || value === null) return [];
+    if (Array.isArray(value) && value.every((word) => typeof word === 'string')) return value as string[];
+    throw new ImageError('broken', `${what} has ${name} that is no list of words`);
+  };
+  const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  return {
+    platform: { os: text(os), architecture: text(architecture), variant: typeof variant === 'string' ? variant : undefined },
+    entrypoint: words('Entrypoint', Entrypoint),
+    cmd: words('Cmd', Cmd),
+    env: words('Env', Env),
+    workingDir: text(WorkingDir),
+    user: text(User),
+  };
+}

@@ -1,0 +1,134 @@
+/** Requests to registries, bounded in time and size, to addresses that they may go to. */
+
+import { lookup as resolve } from 'node:dns';
+import { type IncomingHttpHeaders, type RequestOptions, request as requestPlain } from 'node:http';
+import { request as requestTls } from 'node:https';
+import { isIP, type LookupFunction } from 'node:net';
+import { rootCertificates } from 'node:tls';
+import { isPublic } from './addresses.ts';
+import { ImageError } from './image-error.ts';
+
+const CONNECT_MS = 1_000;
+const REQUEST_MS = 3_000;
+
+/** Which registries may be asked, and how. Hosts are written with their port, if it is not the default. */
+export interface RegistryAccess {
+  /** These and no others, also at private addresses; empty: every one on the Internet. */
+  readonly hosts: readonly string[];
+  /** Asked without TLS, also at private addresses. */
+  readonly plainHttp: readonly string[];
+  /** CAs in PEM, beside those of Node.js. */
+  readonly ca: string;
+}
+
+export interface RegistryRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** A longer response ends the request. */
+  readonly maxBytes: number;
+  /** Ends it from outside: the time for all requests of one image. */
+  readonly signal: AbortSignal;
+}
+
+export interface RegistryResponse {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: Buffer;
+}
+
+/** The URL scheme by which a host is asked. */
+export function schemeOf(host: string, { plainHttp }: RegistryAccess): 'http' | 'https' {
+  return plainHttp.includes(host) ? 'http' : 'https';
+}
+
+/** Addresses on the Internet only; decided on the address that is connected to, so that no name can hide one. */
+const lookupPublic: LookupFunction = (hostname, options, callback) => {
+  resolve(hostname, { ...options, all: true }, (error, addresses) => {
+    const allowed = error ? [] : addresses.filter(({ address }) => isPublic(address));
+    const [first] = allowed;
+    if (error) callback(error, '');
+    else if (first === undefined) callback(forbiddenAddress(hostname, addresses[0]?.address ?? ''), '');
+    else if (options.all) callback(null, allowed);
+    else callback(null, first.address, first.family);
+  });
+};
+
+function forbiddenAddress(host: string, address: string): ImageError {
+  return new ImageError(
+    'forbidden-host',
+    `registry ${host} is at ${address}, which is not on the Internet: the operator has to list it in --registry-hosts`,
+  );
+}
+
+/**
+ * Sends one request. It follows no redirect.
+ *
+ * @throws ImageError when the host may not be asked, does not respond in time, is not trusted, or sends too much
+ */
+export function send(
+  url: URL,
+  { method, headers, body, maxBytes, signal }: RegistryRequest,
+  access: RegistryAccess,
+): Promise<RegistryResponse> {
+  const { host } = url;
+  const listed = access.hosts.includes(host) || access.plainHttp.includes(host);
+  const hostname = url.hostname.replace(/^\[|\]$/g, '');
+  if (url.protocol !== `${schemeOf(host, access)}:`)
+    throw new ImageError(
+      'forbidden-host',
+      `registry ${host} would be asked by ${url.protocol}//, which is allowed for hosts in --registry-plain-http only`,
+    );
+  if (access.hosts.length > 0 && !listed) throw new ImageError('forbidden-host', `registry ${host} is not in --registry-hosts`);
+  // A name of digits is connected to without a lookup.
+  if (!listed && isIP(hostname) !== 0 && !isPublic(hostname)) throw forbiddenAddress(host, hostname);
+
+  const options: RequestOptions = {
+    method,
+    headers: { 'user-agent': 'openshell-sideload', ...headers },
+    agent: false,
+    signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]),
+    ...(listed ? {} : { lookup: lookupPublic }),
+  };
+  return new Promise((accept, reject) => {
+    const fail = (error: unknown): void => reject(problemOf(host, error));
+    const request =
+      url.protocol === 'http:'
+        ? requestPlain(url, options)
+        : requestTls(url, { ...options, ...(access.ca === '' ? {} : { ca: [...rootCertificates, access.ca] }) });
+    const connecting = setTimeout(
+      () => request.destroy(new ImageError('unavailable', `registry ${host} does not accept a connection within ${CONNECT_MS / 1000} s`)),
+      CONNECT_MS,
+    );
+    request.on('socket', (socket) => socket.once(url.protocol === 'http:' ? 'connect' : 'secureConnect', () => clearTimeout(connecting)));
+    request.on('close', () => clearTimeout(connecting));
+    request.on('error', fail).on('response', (response) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      response.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+        if (length > maxBytes)
+          response.destroy(new ImageError('broken', `registry ${host} sends more than ${maxBytes} bytes for ${url.pathname}`));
+        else chunks.push(chunk);
+      });
+      response.on('error', fail).on('end', () => {
+        accept({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) });
+      });
+    });
+    request.end(body);
+  });
+}
+
+const UNREACHABLE = ['ECONNREFUSED', 'ECONNRESET', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN', 'EPIPE'];
+
+/** What went wrong, in words that name the host. A name that does not exist will not by itself. */
+function problemOf(host: string, cause: unknown): ImageError {
+  if (cause instanceof ImageError) return cause;
+  const { name = '', code = '', message = String(cause) } = (cause ?? {}) as { name?: string; code?: string; message?: string };
+  if (name === 'AbortError' || name === 'TimeoutError' || code === 'ABORT_ERR')
+    return new ImageError('unavailable', `registry ${host} does not respond in time`, { cause });
+  if (code === 'ENOTFOUND') return new ImageError('not-found', `registry ${host} does not exist (DNS)`, { cause });
+  if (UNREACHABLE.includes(code) || message === 'aborted')
+    return new ImageError('unavailable', `registry ${host} is unavailable: ${code || message}`, { cause });
+  return new ImageError('untrusted', `registry ${host} cannot be asked: ${message}`, { cause });
+}

@@ -1,0 +1,407 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer as createPlainServer } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isPublic } from '../src/registry/addresses.ts';
+import { readChallenges } from '../src/registry/authentication.ts';
+import { readImage } from '../src/registry/client.ts';
+import { type Credential, credentialsFor, readKeyring } from '../src/registry/credentials.ts';
+import { digestOf } from '../src/registry/documents.ts';
+import { ImageError } from '../src/registry/image-error.ts';
+import type { RegistryAccess } from '../src/registry/transport.ts';
+import { issueServing, makeAuthority } from '../src/tls/issue.ts';
+
+const OCI = 'application/vnd.oci.image';
+const DOCKER = 'application/vnd.docker';
+const bytes = (value: unknown): Buffer => Buffer.from(JSON.stringify(value));
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** A registry that the test fills: what it holds by path below /v2/, and what it does instead. */
+class Registry {
+  readonly held = new Map<string, { readonly type: string; readonly body: Buffer }>();
+  readonly asked: { readonly line: string; readonly authorization: string | undefined }[] = [];
+  before: Handler | undefined;
+
+  handle: Handler = (request, response) => {
+    this.asked.push({ line: `${request.method} ${request.url}`, authorization: request.headers.authorization });
+    this.before?.(request, response);
+    if (response.headersSent || response.writableEnded || response.destroyed) return;
+    const found = this.held.get((request.url ?? '').replace('/v2/', ''));
+    if (!found) {
+      response.writeHead(404).end();
+      return;
+    }
+    response.writeHead(200, {
+      'content-type': found.type,
+      'docker-content-digest': digestOf(found.body),
+      'content-length': found.body.length,
+    });
+    response.end(request.method === 'HEAD' ? undefined : found.body);
+  };
+
+  hold(repository: string, kind: 'manifests' | 'blobs', type: string, body: Buffer, ...tags: readonly string[]): string {
+    const digest = digestOf(body);
+    for (const name of [digest, ...tags]) this.held.set(`${repository}/${kind}/${name}`, { type, body });
+    return digest;
+  }
+
+  /** Holds an image for one platform; returns the digest of its manifest. */
+  image(repository: string, config: object, { architecture = 'amd64', family = OCI, tags = [] as readonly string[] } = {}): string {
+    const [manifestType, configType] =
+      family === OCI
+        ? [`${OCI}.manifest.v1+json`, `${OCI}.config.v1+json`]
+        : [`${DOCKER}.distribution.manifest.v2+json`, `${DOCKER}.container.image.v1+json`];
+    const blob = bytes({ os: 'linux', architecture, config });
+    const digest = this.hold(repository, 'blobs', 'application/octet-stream', blob);
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: manifestType,
+      config: { mediaType: configType, digest, size: blob.length },
+      layers: [],
+    };
+    return this.hold(repository, 'manifests', manifestType, bytes(manifest), ...tags);
+  }
+
+  /** Holds an index of manifests that are there; returns its digest. */
+  index(repository: string, entries: readonly object[], tag: string, type = `${OCI}.index.v1+json`): string {
+    return this.hold(repository, 'manifests', type, bytes({ schemaVersion: 2, mediaType: type, manifests: entries }), tag);
+  }
+}
+
+let registry: Registry;
+let server: Server;
+let host: string;
+let access: RegistryAccess;
+
+beforeAll(async () => {
+  const [now, end] = [new Date(), new Date(Date.now() + 3_600_000)];
+  const ca = await makeAuthority('registry', now, end);
+  const { cert, key } = await issueServing(ca, { dns: ['localhost'], ips: ['127.0.0.1'] }, now, end);
+  server = createServer({ cert, key }, (request, response) => registry.handle(request, response));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  host = `localhost:${(server.address() as AddressInfo).port}`;
+  access = { hosts: [host], plainHttp: [], ca: ca.cert };
+});
+afterAll(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+const PROGRAM = { Entrypoint: ['/bin/agent', '--serve'], Cmd: ['--port', '80'], Env: ['PATH=/bin'], WorkingDir: '/srv', User: '1000' };
+const READ = { entrypoint: PROGRAM.Entrypoint, cmd: PROGRAM.Cmd, env: PROGRAM.Env, workingDir: '/srv', user: '1000' };
+const amd64 = (digest: string) => ({ digest, size: 1, platform: { os: 'linux', architecture: 'amd64' } });
+const arm64 = (digest: string) => ({ digest, size: 1, platform: { os: 'linux', architecture: 'arm64', variant: 'v8' } });
+const secret = (username: string, password: string): Credential => ({ username, password, identityToken: '' });
+
+/** Begins with an empty registry. */
+function fresh(): Registry {
+  registry = new Registry();
+  return registry;
+}
+
+/** What goes wrong. */
+async function problem(image: string, credentials: readonly Credential[] = [], other: Partial<RegistryAccess> = {}): Promise<ImageError> {
+  const error = await readImage(image, credentials, { ...access, ...other }).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ImageError);
+  return error as ImageError;
+}
+
+describe('an image', () => {
+  it.each([OCI, DOCKER])('is read by its tag, and then by digests only: %s', async (family) => {
+    const digest = fresh().image('team/agent', PROGRAM, { family, tags: ['1.0'] });
+    expect(await readImage(`${host}/team/agent:1.0`, [], access)).toMatchObject({ digest, configs: [READ] });
+    expect(registry.asked.map(({ line }) => line.replaceAll(/sha256:\w+/g, 'DIGEST'))).toEqual([
+      'HEAD /v2/team/agent/manifests/1.0',
+      'GET /v2/team/agent/manifests/DIGEST',
+      'GET /v2/team/agent/blobs/DIGEST',
+    ]);
+  });
+
+  it('that is named by a digest needs no tag, and one without a tag is latest', async () => {
+    const digest = fresh().image('agent', PROGRAM, { tags: ['latest'] });
+    expect(await readImage(`${host}/agent:gone@${digest}`, [], access)).toMatchObject({ digest, configs: [READ] });
+    expect(await readImage(`${host}/agent`, [], access)).toMatchObject({ digest, configs: [READ] });
+  });
+
+  it('of several platforms is read for each of Linux, without attestations and Windows', async () => {
+    const [one, other] = [fresh().image('agent', PROGRAM), registry.image('agent', { Cmd: ['other'] }, { architecture: 'arm64' })];
+    const attestation = { digest: digestOf(bytes('x')), size: 1, platform: { os: 'unknown', architecture: 'unknown' } };
+    const windows = { digest: digestOf(bytes('y')), size: 1, platform: { os: 'windows', architecture: 'amd64' } };
+    const provenance = { ...amd64(digestOf(bytes('z'))), annotations: { 'vnd.docker.reference.type': 'attestation-manifest' } };
+    const digest = registry.index('agent', [amd64(one), arm64(other), attestation, windows, provenance], '1');
+    const read = await readImage(`${host}/agent:1`, [], access);
+    expect(read.digest).toBe(digest);
+    expect(read.configs.map(({ platform, cmd }) => [platform.architecture, cmd])).toEqual([
+      ['amd64', PROGRAM.Cmd],
+      ['arm64', ['other']],
+    ]);
+  });
+
+  it('of a registry that tells no digest is read by the digest of what it sends', async () => {
+    const digest = fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.before = (_request, response) => {
+      const write = response.writeHead.bind(response);
+      response.writeHead = ((status: number, headers?: Record<string, string>) =>
+        write(
+          status,
+          Object.fromEntries(Object.entries(headers ?? {}).filter(([name]) => name !== 'docker-content-digest')),
+        )) as typeof response.writeHead;
+    };
+    expect(await readImage(`${host}/agent:1`, [], access)).toMatchObject({ digest, configs: [READ] });
+  });
+
+  it('with neither ENTRYPOINT nor CMD has no words', async () => {
+    fresh().image('agent', {}, { tags: ['1'] });
+    expect((await readImage(`${host}/agent:1`, [], access)).configs[0]).toMatchObject({ entrypoint: [], cmd: [], env: [], user: '' });
+  });
+});
+
+describe('credentials', () => {
+  const users = { right: secret('user', 'right'), wrong: secret('user', 'wrong') };
+  const isRight = (authorization: string | undefined): boolean => authorization === `Basic ${Buffer.from('user:right').toString('base64')}`;
+
+  it('are sent as Basic where the registry asks, and only then', async () => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.before = ({ headers }, response) => {
+      if (!isRight(headers.authorization)) response.writeHead(401, { 'www-authenticate': 'Basic realm="registry"' }).end();
+    };
+    expect(await readImage(`${host}/agent:1`, [users.right], access)).toMatchObject({ configs: [READ] });
+    expect(registry.asked[0]?.authorization).toBeUndefined();
+    expect(await problem(`${host}/agent:1`, [users.wrong])).toMatchObject({
+      problem: 'unauthorized',
+      message: expect.stringContaining('(401)'),
+    });
+    expect(await problem(`${host}/agent:1`)).toMatchObject({ message: expect.stringContaining('refuses anonymous access') });
+  });
+
+  it('are tried in order until one is accepted', async () => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.before = ({ headers }, response) => {
+      if (!isRight(headers.authorization)) response.writeHead(401, { 'www-authenticate': 'Basic realm="registry"' }).end();
+    };
+    expect(await readImage(`${host}/agent:1`, [users.wrong, users.right], access)).toMatchObject({ configs: [READ] });
+  });
+
+  it.each([
+    { why: 'a password', credential: users.right, line: /^GET \/token\?service=reg&scope=repository%3Aagent%3Apull$/, basic: true },
+    { why: 'an identity token', credential: { ...users.right, identityToken: 'id' }, line: /^POST \/token$/, basic: false },
+    { why: 'nothing', credential: undefined, line: /^GET \/token\?/, basic: false },
+  ])('are exchanged for a token: $why', async ({ credential, line, basic }) => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.before = ({ url = '', headers }, response) => {
+      if (url.startsWith('/token')) response.end('{"token": "t0ken"}');
+      else if (headers.authorization !== 'Bearer t0ken')
+        response.writeHead(401, { 'www-authenticate': `Bearer realm="https://${host}/token",service="reg"` }).end();
+    };
+    expect(await readImage(`${host}/agent:1`, credential ? [credential] : [], access)).toMatchObject({ configs: [READ] });
+    const [token] = registry.asked.filter(({ line: asked }) => asked.includes('/token'));
+    expect(token?.line).toMatch(line);
+    expect(isRight(token?.authorization)).toBe(basic);
+  });
+
+  it('never go where a blob is sent on to', async () => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.before = ({ url = '', headers }, response) => {
+      if (url.startsWith('/cdn/')) {
+        const blob = registry.held.get(url.replace('/cdn/', 'agent/blobs/'));
+        response.end(blob?.body);
+      } else if (!isRight(headers.authorization)) response.writeHead(401, { 'www-authenticate': 'Basic realm="r"' }).end();
+      else if (url.includes('/blobs/')) response.writeHead(307, { location: `/cdn/${url.split('/').at(-1)}` }).end();
+    };
+    expect(await readImage(`${host}/agent:1`, [users.right], access)).toMatchObject({ configs: [READ] });
+    const sent = registry.asked.filter(({ line }) => line.includes('/cdn/'));
+    expect(sent.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+});
+
+describe('what cannot be read', () => {
+  const reply =
+    (status: number, headers: Record<string, string> = {}, body = ''): Handler =>
+    (_request, response) =>
+      void response.writeHead(status, headers).end(body);
+
+  it.each([
+    { why: 'an image that does not exist', before: reply(404), problem: 'not-found', says: '(404)' },
+    { why: 'a limit of requests', before: reply(429), problem: 'limited', says: '429' },
+    { why: 'a broken registry', before: reply(503), problem: 'unavailable', says: '503' },
+    { why: 'a refusal', before: reply(403), problem: 'unauthorized', says: 'refuses anonymous access' },
+    {
+      why: 'a redirect of a manifest',
+      before: reply(302, { location: 'https://example.com/' }),
+      problem: 'broken',
+      says: 'which is not followed',
+    },
+    { why: 'a challenge of no scheme', before: reply(401, { 'www-authenticate': 'Negotiate' }), problem: 'unauthorized', says: '(401)' },
+    { why: 'a realm that is no URL', before: reply(401, { 'www-authenticate': 'Bearer realm="x"' }), problem: 'broken', says: 'no URL' },
+    {
+      why: 'a realm of another host',
+      before: reply(401, { 'www-authenticate': 'Bearer realm="https://169.254.169.254/token"' }),
+      problem: 'forbidden-host',
+      says: '169.254.169.254 is not in --registry-hosts',
+    },
+    {
+      why: 'a connection that is cut',
+      before: ((_request, response) => void response.destroy()) as Handler,
+      problem: 'unavailable',
+      says: 'ECONNRESET',
+    },
+  ])('$why is $problem', async ({ before, problem: expected, says }) => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.before = before;
+    expect(await problem(`${host}/agent:1`)).toMatchObject({ problem: expected, message: expect.stringContaining(says) });
+  });
+
+  it.each([
+    { why: 'a manifest of another digest', path: '/manifests/sha256', body: '{}', says: 'has digest sha256:' },
+    { why: 'a config of another digest', path: '/blobs/', body: '{}', says: 'has digest sha256:' },
+    { why: 'a config of 9 MiB', path: '/blobs/', body: 'x'.repeat(9 * 2 ** 20), says: 'more than 8388608 bytes' },
+    { why: 'a manifest of 5 MiB', path: '/manifests/sha256', body: 'x'.repeat(5 * 2 ** 20), says: 'more than 4194304 bytes' },
+  ])('$why is broken', async ({ path, body, says }) => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.before = ({ url = '' }, response) => {
+      if (url.includes(path)) response.writeHead(200).end(body);
+    };
+    expect(await problem(`${host}/agent:1`)).toMatchObject({ problem: 'broken', message: expect.stringContaining(says) });
+  });
+
+  it.each([
+    { why: 'no JSON', type: `${OCI}.manifest.v1+json`, document: 'x', says: 'is not a JSON object' },
+    {
+      why: 'an artifact',
+      type: `${OCI}.manifest.v1+json`,
+      document: { config: { mediaType: 'application/vnd.example', digest: `sha256:${'0'.repeat(64)}`, size: 1 } },
+      says: 'which no image has',
+    },
+    {
+      why: 'a signed manifest of schema 1',
+      type: `${DOCKER}.distribution.manifest.v1+prettyjws`,
+      document: { schemaVersion: 1 },
+      says: 'which is no index and no manifest',
+    },
+    { why: 'an index without Linux', type: `${OCI}.index.v1+json`, document: { manifests: [] }, says: 'has no image for Linux' },
+    {
+      why: 'an index of nine platforms',
+      type: `${OCI}.index.v1+json`,
+      document: { manifests: Array.from({ length: 9 }, (_, n) => amd64(digestOf(bytes(n)))) },
+      says: '9 images for Linux',
+    },
+  ])('$why says so', async ({ type, document, says }) => {
+    fresh().hold('agent', 'manifests', type, bytes(document), '1');
+    expect((await problem(`${host}/agent:1`)).message).toContain(says);
+  });
+
+  it('an index in an index says so', async () => {
+    const inner = fresh().index('agent', [amd64(digestOf(bytes('x')))], 'inner');
+    registry.index('agent', [amd64(inner)], '1');
+    expect((await problem(`${host}/agent:1`)).message).toContain('has an index in its index');
+  });
+
+  it('a registry that never responds is unavailable', async () => {
+    fresh().before = (_request, response) => void response.writeHead(200, { 'content-length': '10' }).write('{');
+    expect(await problem(`${host}/agent:1@sha256:${'0'.repeat(64)}`)).toMatchObject({ problem: 'unavailable', passes: true });
+  });
+
+  it('a registry without TLS, one that is not trusted, and one that does not exist say so', async () => {
+    fresh();
+    expect(await problem(`${host}/agent:1`, [], { ca: '' })).toMatchObject({ problem: 'untrusted' });
+    expect(await problem('registry.invalid/agent:1', [], { hosts: [] })).toMatchObject({
+      message: expect.stringContaining('registry.invalid'),
+    });
+    const closed = createPlainServer().listen(0, '127.0.0.1');
+    await once(closed, 'listening');
+    const { port } = closed.address() as AddressInfo;
+    await new Promise((done) => closed.close(done));
+    const gone = `localhost:${port}`;
+    expect(await problem(`${gone}/agent:1`, [], { hosts: [gone] })).toMatchObject({ problem: 'unavailable', passes: true });
+  });
+
+  it.each(['127.0.0.1:5000', '10.0.0.1', '169.254.169.254', '[::1]:5000', '[::ffff:127.0.0.1]', 'localhost:5000', '0.0.0.0:5000'])(
+    'a registry at %s is not asked unless it is listed',
+    async (name) => {
+      fresh();
+      expect(await problem(`${name}/agent:1`, [], { hosts: [] })).toMatchObject({ problem: 'forbidden-host' });
+      expect(registry.asked).toEqual([]);
+    },
+  );
+
+  it('a registry that is not listed is not asked', async () => {
+    expect(await problem('registry.example/agent:1')).toMatchObject({ message: 'registry registry.example is not in --registry-hosts' });
+  });
+
+  it('a blob that is sent on to a private address is not read', async () => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.before = ({ url = '' }, response) => {
+      if (url.includes('/blobs/')) response.writeHead(307, { location: 'https://169.254.169.254/latest' }).end();
+    };
+    expect(await problem(`${host}/agent:1`)).toMatchObject({ problem: 'forbidden-host' });
+  });
+});
+
+describe('addresses on the Internet', () => {
+  it.each(['8.8.8.8', '1.1.1.1', '2606:4700::1111', '::ffff:8.8.8.8'])('%s is one', (address) => expect(isPublic(address)).toBe(true));
+  it.each([
+    ...['127.0.0.1', '10.1.2.3', '172.31.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1', '0.0.0.0', '224.0.0.1', '255.255.255.255'],
+    ...['::1', '::', 'fe80::1', 'fd00::1', '::ffff:127.0.0.1', '64:ff9b::7f00:1', '2002:7f00:1::', '2001:db8::1', 'localhost', ''],
+  ])('%s is none', (address) => expect(isPublic(address)).toBe(false));
+});
+
+describe('challenges', () => {
+  it.each([
+    ['Basic realm="r"', [{ scheme: 'basic', parameters: { realm: 'r' } }]],
+    [
+      'Bearer realm="https://a/t",service="s, t",scope=x',
+      [{ scheme: 'bearer', parameters: { realm: 'https://a/t', service: 's, t', scope: 'x' } }],
+    ],
+    [
+      'Negotiate, Basic realm="a\\"b", charset="UTF-8"',
+      [
+        { scheme: 'negotiate', parameters: {} },
+        { scheme: 'basic', parameters: { realm: 'a"b', charset: 'UTF-8' } },
+      ],
+    ],
+    ['', []],
+  ])('%s', (header, expected) => expect(readChallenges(header)).toEqual(expected));
+});
+
+describe('a keyring', () => {
+  const auth = (text: string): string => Buffer.from(text).toString('base64');
+  const passwords = (repository: string, ...texts: object[]): string[] =>
+    credentialsFor(
+      repository,
+      texts.map((text) => readKeyring(JSON.stringify(text))),
+    ).map(({ password }) => password);
+
+  it('is read from .dockerconfigjson and .dockercfg, and gives the longest prefix first', () => {
+    const config = {
+      auths: {
+        'registry.example': { auth: auth('u:host') },
+        'registry.example/team': { username: 'u', password: 'team' },
+        'https://registry.example/v2/': { auth: auth('u:url') },
+        'registry.example/team-b': { auth: auth('u:other') },
+      },
+    };
+    expect(passwords('registry.example/team/agent', config)).toEqual(['team', 'host', 'url']);
+    expect(passwords('registry.example/team/agent', { 'registry.example': { auth: auth('u:old:with:colons') } })).toEqual([
+      'old:with:colons',
+    ]);
+  });
+
+  it('knows the names of Docker Hub, and globs in a host', () => {
+    expect(passwords('docker.io/library/nginx', { auths: { 'https://index.docker.io/v1/': { auth: auth('u:hub') } } })).toEqual(['hub']);
+    expect(passwords('a.registry.example/x', { auths: { '*.registry.example': { auth: auth('u:glob') } } })).toEqual(['glob']);
+    expect(passwords('a.b.registry.example/x', { auths: { '*.registry.example': { auth: auth('u:glob') } } })).toEqual([]);
+  });
+
+  it('leaves out what is no credential, and gives equal ones once', () => {
+    expect(passwords('registry.example/x', { auths: { 'registry.example': {}, 'registry.example/x': null } })).toEqual([]);
+    const one = { auths: { 'registry.example': { auth: auth('u:p') } } };
+    expect(passwords('registry.example/x', one, one)).toEqual(['p']);
+  });
+
+  it.each(['', '[]', 'null', '"x"'])('that is %j says so, and repeats nothing', (text) => {
+    expect(() => readKeyring(text)).toThrow(/^it (is not JSON|holds no registries)$/);
+  });
+});
