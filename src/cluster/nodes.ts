@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { V1Node } from '@kubernetes/client-node';
 import { Failures } from '../observe/failures.ts';
 import type { NodeCount } from '../sideload/settings.ts';
-import { type Cluster, call, statusOf } from './client.ts';
+import { ApiError, type Cluster, call } from './client.ts';
 import { isSchedulableLinux, mountsImageVolumes } from './node-support.ts';
 
 /** A node is some 20 KiB of JSON: a page is read without holding up admissions. */
@@ -95,8 +95,8 @@ export function followNodes(
       } catch (error) {
         if (ended) return;
         if (failures.add(error)) onProblem(failures.problem);
-        // An API server that is busy or unavailable has not taken the nodes away; one that does not permit the list will tell no more of them.
-        if ([401, 403].includes(statusOf(error) ?? 0)) tell(undefined);
+        // If only the watch is not permitted, the next list counts them again; an API server that is busy or unavailable has not taken the nodes away.
+        if (error instanceof ApiError && [401, 403].includes(error.status ?? 0)) tell(undefined);
         await sleep(failures.waitMs, undefined, { ref: false });
       }
     }
