@@ -149,7 +149,7 @@ async function run({ flags, config }: CommandLine): Promise<number> {
   if (decisions.length === 0) process.stderr.write('no Pod and no kind with a pod template: nothing to inject\n');
   const refused = decisions.filter(({ outcome }) => outcome.verdict === 'refuse');
   if (refused.length > 0) {
-    // Anyone who pipes this into kubectl must not get half of it, least of all the half without a supervisor.
+    // A user who pipes this into kubectl must not get a part of it, least of all the part without a supervisor.
     process.stderr.write(`${refused.length} of ${decisions.length} refused: nothing is printed\n`);
     return EXIT.failed;
   }

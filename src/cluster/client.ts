@@ -17,7 +17,7 @@ export interface Cluster {
   readonly config: KubeConfig;
 }
 
-/** Which cluster is meant, as kubectl is told. */
+/** Which cluster to use, as for kubectl. */
 export interface Access {
   /** A file, instead of those that KUBECONFIG names. */
   readonly kubeconfig?: string | undefined;

@@ -19,7 +19,7 @@ const REPORT_DELAY_MS = 1_000;
 /** What is known of the cluster at this moment. */
 export interface ClusterView {
   readonly facts: () => ClusterFacts;
-  /** Ready once the API server has answered: until then nobody knows what it does to image volumes. */
+  /** Ready after the first response of the API server: before, it is not known whether it keeps image volumes. */
   readonly readiness: () => ReadinessCheck;
   readonly stop: () => void;
 }

@@ -30,12 +30,12 @@ export function keepsByVersion(serverVersion: string): boolean {
 
 /**
  * Asks the API server to create a pod template with an image volume, as a dry run, and looks at what it would have stored. A
- * pod template loses its fields as a pod does, but goes through no admission of pods, and leave to create one lets nobody run
+ * pod template loses its fields as a pod does, but passes no admission of pods, and permission to create one does not allow running
  * anything.
  *
  * @param namespace where the webhook may create pod templates
  * @returns undefined when it may not, or another admission plugin is against it
- * @throws Error when there is no answer
+ * @throws Error when there is no response
  */
 export async function keepsImageVolumes({ k8s, config }: Cluster, namespace: string): Promise<boolean | undefined> {
   const request = config.makeApiClient(k8s.CoreV1Api).createNamespacedPodTemplate({ namespace, body: PROBE, dryRun: 'All' });

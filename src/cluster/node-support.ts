@@ -2,7 +2,7 @@
 
 import type { V1Node } from '@kubernetes/client-node';
 
-/** From this release on a kubelet mounts image volumes by default; before, its own feature gate decides, which nobody can ask for (KEP-4639). */
+/** From this release on a kubelet mounts image volumes by default; before, its own feature gate decides, which cannot be queried (KEP-4639). */
 const KUBELET = [1, 35];
 /** The first releases of the runtimes whose image volumes work. */
 const RUNTIMES = new Map([

@@ -30,7 +30,7 @@ function count(nodes: ReadonlyMap<string, NodeKind>): NodeCount {
 }
 
 /**
- * Lists the nodes and watches them until ended. Of each node one word is kept, so that memory does not grow with what nodes
+ * Lists the nodes and watches them until ended. It keeps one word for each node, so that memory does not grow with what nodes
  * report of themselves.
  *
  * @param onCount called when the counts differ from the last ones, with undefined when nodes can no longer be listed

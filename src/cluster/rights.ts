@@ -1,4 +1,4 @@
-/** Who may do what, asked of the API server's authorizers. */
+/** Permissions, as the API server's authorizers see them. */
 
 import type { V1ResourceAttributes } from '@kubernetes/client-node';
 import { type Cluster, call } from './client.ts';
@@ -22,7 +22,7 @@ export function describeRight({ verb, group, resource, namespace, name }: Right)
 }
 
 /**
- * Those of the rights that somebody lacks.
+ * The rights of this list that a user or service account lacks.
  *
  * @param account a service account; without one, anyone who runs this program
  * @throws Error when the API server does not let this be asked: others may only be asked about by `create subjectaccessreviews`

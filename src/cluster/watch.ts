@@ -6,7 +6,7 @@ const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
 
 /**
- * Tells when one object may have changed, until it is ended.
+ * Reports when one object may have changed, until it is stopped.
  *
  * The watch carries no resourceVersion, so that none can expire: it starts with the present state, which counts as a change.
  * It is opened again whenever it ends: the API server closes it now and then, restarts, or stays silent (client-node's own

@@ -21,7 +21,7 @@ export interface ConnectionLimits {
   readonly perPeer: number;
 }
 
-/** Everything the process is told, read once. */
+/** All settings, read once. */
 export interface Config {
   readonly sideload: SideloadSettings;
   readonly port: number;

@@ -30,7 +30,7 @@ export class Failures {
     return Math.min(this.#firstWaitMs * 2 ** (this.#inARow - 1), this.#maxWaitMs);
   }
 
-  /** @returns whether the cause is another one than before: an outage is told once, so that it does not fill the log */
+  /** @returns whether the cause changed: an outage is reported once, so that it does not fill the log */
   add(error: unknown): boolean {
     this.#inARow++;
     const before = this.#problem;

@@ -1,4 +1,4 @@
-/** What the process tells about itself: log, metrics, readiness, failures in a row. May import sideload/ only. */
+/** What the process reports about itself: log, metrics, readiness, failures in a row. May import sideload/ only. */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Outcome } from '../sideload/outcome.ts';

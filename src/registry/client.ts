@@ -57,7 +57,7 @@ export async function readImage(reference: string, credentials: readonly Credent
     try {
       return await readWith(session, digest ?? tag ?? 'latest');
     } catch (error) {
-      // A registry may say that there is no image to who may not see it.
+      // A registry may report a missing image to a client without access.
       if (!(error instanceof ImageError) || !['unauthorized', 'not-found'].includes(error.problem)) throw error;
       refusal ??= error;
     }

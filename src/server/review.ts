@@ -86,7 +86,7 @@ export interface ReviewResponse {
   };
 }
 
-/** All that answers have in common. The text is put together here: a patch in base64 needs no second look. */
+/** The members that all responses have in common. The text is built here: a patch in base64 needs no escaping. */
 function respond(uid: string, allowed: boolean, auditAnnotations: Record<string, string>, rest = ''): string {
   const head = `{"apiVersion":"${API_VERSION}","kind":"AdmissionReview","response":{"uid":${JSON.stringify(uid)},"allowed":${allowed}`;
   return `${head}${rest},"auditAnnotations":${JSON.stringify(auditAnnotations)}}}`;
@@ -107,7 +107,7 @@ function encodePatch(operations: readonly Operation[]): string {
 }
 
 /**
- * Encodes an outcome as the text of an AdmissionReview (ReviewResponse). All three are answers of HTTP status 200:
+ * Encodes an outcome as the text of an AdmissionReview (ReviewResponse). All three are responses with HTTP status 200:
  *
  * | outcome | allowed | besides                                                        |
  * |---------|---------|----------------------------------------------------------------|

@@ -9,7 +9,7 @@ import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload
 import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody, RequestError } from './bodies.ts';
 import { type AdmissionRequest, decodeReview, encodeReview } from './review.ts';
 
-/** The API server closes idle connections after 90 s (client-go's transport); anyone who closes first must not be us. */
+/** The API server closes idle connections after 90 s (client-go's transport); the webhook must not close first. */
 const KEEP_ALIVE_MS = 100_000;
 /** A webhook call lasts 30 s at most (timeoutSeconds), 10 s as our manifests say. */
 export const REQUEST_TIMEOUT_MS = 15_000;
@@ -20,11 +20,11 @@ export interface WebhookDeps {
   readonly settings: SideloadSettings;
   readonly facts: () => ClusterFacts;
   readonly tls: SecureContextOptions;
-  /** Whether only clients whose certificate one of `tls.ca` signed get answers. */
+  /** Whether clients need a certificate that one of `tls.ca` signed. */
   readonly requiresClients: boolean;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Whether the process is about to end: answers then ask for the connection to be closed. */
+  /** Whether the process is about to end: responses then ask for the connection to be closed. */
   readonly draining: () => boolean;
 }
 
@@ -41,7 +41,7 @@ export interface WebhookDeps {
  * | more than 8 MiB, or more values than any pod has       | 413 with a Status                                            |
  * | a large body while many others are under way           | 503 with a Status and Retry-After: the API server tries again |
  * | a large body that comes too slowly                     | 408 with a Status                                            |
- * | a bug of ours                                          | 500 with a Status, so that failurePolicy decides             |
+ * | a defect of the webhook                                | 500 with a Status, so that failurePolicy decides             |
  * | no client certificate of an API server, where required | 403 with a Status                                            |
  * | another path                                           | 404 with a Status                                            |
  */
@@ -55,7 +55,7 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
     https: {
       ...deps.tls,
       requestCert: deps.requiresClients,
-      // Anyone who shows none, or another, is told so below.
+      // A client without a certificate, or with another one, gets its error below.
       rejectUnauthorized: false,
       handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
       connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
@@ -119,7 +119,7 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
 
 const REPORT_MS = 60_000;
 
-/** Answers only API servers, before a body is read. What is refused is told once a minute. */
+/** Refuses clients that are no API server, before a body is read. It logs once a minute. */
 function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: FastifyReply, message: string) => void): void {
   let next = 0;
   app.addHook('onRequest', (request, reply, done) => {

@@ -1,5 +1,5 @@
 /**
- * The contract between the webhook and everybody who creates pods: this file is its manual.
+ * The contract between the webhook and the authors of pods: this file is its manual.
  *
  * A pod is put under the OpenShell supervisor when it carries one of the two pod labels below and lives in a namespace
  * that opted in. Everything else here is a name that other tools may rely on.

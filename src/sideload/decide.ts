@@ -43,7 +43,7 @@ export type Seen =
  * Every step may end with a refusal, which names what to change. The order of the steps is in docs/architecture.md.
  *
  * @param pod passes `podShape`
- * @param seen is told what the steps found, in order, up to the one that ended the decision
+ * @param seen called with what each step found, in order, up to the one that ended the decision
  * @returns skip (leave it unchanged), refuse (with a message for its author) or inject (with the operations that put the supervisor in)
  */
 export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts, seen?: (found: Seen) => void): Outcome {

@@ -15,7 +15,7 @@ import type { Container, EnvVar, Variable } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
 /**
- * Pinned for every pod; nobody may choose them. An OCI user would choose another identity; in a sidecar topology the supervisor
+ * Pinned for every pod; no pod, envFrom or image may choose them. An OCI user would choose another identity; in a sidecar topology the supervisor
  * neither drops privileges nor guards the network (crates/openshell-sandbox/src/lib.rs, process_enforcement_mode and
  * sidecar_network_enforcement_enabled); what the runtime's network can do is the driver's to say, and it says nothing.
  */
@@ -34,7 +34,7 @@ const PINNED_DEFAULTS: readonly Variable[] = [
   { name: ENV.logPushLevel, value: 'info' },
 ];
 
-/** Without this the supervisor's log is empty, and nobody sees why something was denied. */
+/** Without this the supervisor's log is empty, and shows no denial. */
 const ENV_DEFAULTS: readonly Variable[] = [{ name: ENV.logLevel, value: 'info' }];
 
 /** Variables that the webhook writes from each pod, or that have one right value: no option may give them another. */
@@ -108,7 +108,7 @@ function addedDefaults({ pod, container, policy }: Plan, { env }: SideloadSettin
 }
 
 /**
- * Pinned variables replace what the pod says, in place, so that `$(NAME)` references keep working. On a pod that has a part of
+ * Pinned variables replace the pod's values, in place, so that `$(NAME)` references keep working. On a pod that has a part of
  * its supervisor, where runAsUser is the supervisor's 0 already, an id that was resolved before stays.
  */
 export function environmentOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {

@@ -1,5 +1,5 @@
 /**
- * What of a sideload a pod has already: made by this webhook, by OpenShell's Kubernetes driver (combined or sidecar topology),
+ * The parts of the supervisor that a pod already has: from this webhook, by OpenShell's Kubernetes driver (combined or sidecar topology),
  * by the OpenShift driver, or what another webhook left of one.
  *
  * It is read from the structure alone: which program the container starts, from which mount, of which volume, filled from

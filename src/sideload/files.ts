@@ -8,7 +8,7 @@ import type { Container, PodSpec, Volume } from './pod.ts';
 import type { FileVolume, Policy } from './policy-source.ts';
 import type { SideloadSettings } from './settings.ts';
 
-/** A volume of files, and what of it the pod has. */
+/** A volume of files, and which parts of it the pod has. */
 export interface PlacedFiles {
   readonly files: FileVolume;
   readonly hasVolume: boolean;

@@ -1,5 +1,5 @@
 /**
- * The variables by which the supervisor finds a gateway. They belong to anyone who sets the endpoint, as one group: certificates
+ * The variables by which the supervisor finds a gateway. They belong to the author of the endpoint, as one group: certificates
  * of one gateway are of no use with another.
  * Source: NVIDIA/OpenShell, crates/openshell-core/src/grpc_client.rs, build_plain_channel and acquire_sandbox_token.
  */

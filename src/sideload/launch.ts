@@ -1,4 +1,4 @@
-/** The supervisor's command line: as the webhook writes it, and what of it a pod has already. */
+/** The supervisor's command line: as the webhook writes it, and as a pod already has it. */
 
 import { isDeepStrictEqual } from 'node:util';
 import type { Method } from './contract.ts';
@@ -14,7 +14,7 @@ import { isWorkdirWord, workdirWord } from './workdir.ts';
 /** Where the command line of OpenShell's driver and of the webhook has the working directory. */
 const WORKDIR_OPTION = '--workdir';
 
-/** What a container that starts the supervisor tells it. */
+/** What a container that starts the supervisor passes to it. */
 interface Launch {
   /** The word behind --workdir; undefined where the command line does not begin with it. */
   readonly workdir: string | undefined;
@@ -36,7 +36,7 @@ export function launchOf(container: Container): Launch {
 }
 
 /**
- * Refuses a pod that arrives with its supervisor and tells it more than a working directory and the operator's arguments: the
+ * Refuses a pod that arrives with its supervisor and passes it more than a working directory and the operator's arguments: the
  * supervisor's options are the operator's (`--policy-rules`, `--upstream-proxy`, …), and some end it (`--help`).
  */
 export function refuseOptions(container: Container, { supervisorArgs, policy }: SideloadSettings): Refuse | undefined {

@@ -30,7 +30,7 @@ export function methodFor(
   return method ?? annotated ?? (isLeft() ? 'init-container' : operatorMethod(settings, facts));
 }
 
-/** The method of a pod that names none. While nobody knows what becomes of image volumes, an init container is sure to work. */
+/** The method of a pod that names none. While it is not known whether image volumes are kept, an init container is sure to work. */
 function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method {
   const unsure = facts.imageVolumes === 'unknown' && settings.allowedMethods.includes('init-container');
   if (settings.method !== 'auto') return settings.method === 'image-volume' && unsure ? 'init-container' : settings.method;

@@ -1,5 +1,5 @@
 /**
- * The other containers of the pod, and what of them could replace the supervisor before it starts, or reach it afterwards. They
+ * The other containers of the pod: those that could replace the supervisor before it starts, or reach it afterwards. They
  * run outside it, as the pod's author wants them to.
  */
 
@@ -46,7 +46,7 @@ function kubeletVolumes({ volumes }: PodSpec): Set<string> {
 }
 
 /**
- * What of the neighbours could replace the supervisor, where the method lets it be written on the node: a process in a PID
+ * Which neighbour could replace the supervisor, if the method makes it writable on the node: a process in a PID
  * namespace that they share opens the install container's directory through /proc, a privileged one, and one that mounts the
  * kubelet's directory, write into the volume itself. An image volume is read-only for all, and stays in reach of the latter two.
  *

@@ -3,7 +3,7 @@
 import type { Operation } from 'fast-json-patch';
 import type { Method } from './contract.ts';
 
-/** Why a pod is left as it is. */
+/** Why a pod is left unchanged. */
 export const SKIPS = {
   'not-a-pod-creation': 'the request does not create a pod',
   'not-labelled': 'the pod carries no sandbox label',
@@ -19,7 +19,7 @@ export const INJECTIONS = {
   converged: 'the pod had parts of the supervisor; the webhook added or corrected the rest',
 } as const;
 
-/** The steps of a decision, by which `explain` tells it. */
+/** The steps of a decision, as `explain` shows them. */
 export type StepName =
   | 'label'
   | 'platform'

@@ -15,7 +15,7 @@ import { wordsOf } from './supervisor-container.ts';
 const ANNOTATION_MEMBER = escapePathComponent(SIDELOADED_ANNOTATION);
 
 /**
- * Builds the JSON Patch for a pod, but for the annotation that tells people of it; applying it in order gives the sandbox as the
+ * Builds the JSON Patch for a pod, without the annotation for people; applying it in order gives the sandbox as the
  * webhook writes it. No operation: the pod is that already.
  */
 export function patchFor(plan: Plan, settings: SideloadSettings): Operation[] {
@@ -80,7 +80,7 @@ function commandOperations(plan: Plan, path: string, settings: SideloadSettings)
   return [...setCommand, set(path, 'args', args)];
 }
 
-/** The operations of the annotation that tells people how the supervisor got into the pod. */
+/** The operations of the annotation that shows people how the supervisor got into the pod. */
 export function annotationOperations({ pod, method }: Plan): Operation[] {
   const annotations = pod.metadata?.annotations;
   if (annotations?.[SIDELOADED_ANNOTATION] === method) return [];

@@ -3,7 +3,7 @@ export const PATH_MAX = 4096;
 
 /**
  * A mount path as the container runtime sees it: absolute, without `.`, `..` and doubled or trailing slashes. What is longer than
- * any path can never be mounted. It counts as the root directory, which is in the way of everything.
+ * any path can never be mounted. It counts as the root directory, which overlaps every path.
  */
 export function absolutePath(path: string): string {
   if (path.length >= PATH_MAX) return '/';

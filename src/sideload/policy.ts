@@ -75,7 +75,7 @@ export function choosePolicy(pod: Pod, container: Container, settings: SideloadS
   return { from: container.envFrom?.length ? 'envFrom' : 'nothing', policy: undefined };
 }
 
-/** Whether envFrom could bring a variable of that name: nobody can look into it at admission, but its prefix is known. */
+/** Whether envFrom could bring a variable of that name: its content cannot be seen at admission, but its prefix is known. */
 function mayBring({ envFrom }: Container, name: string): boolean {
   return envFrom?.some(({ prefix }) => name.startsWith(prefix ?? '')) ?? false;
 }

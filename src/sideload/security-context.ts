@@ -22,7 +22,7 @@ const DROPPED_CAPABILITIES = [...USER_NAMESPACE_CAPABILITIES, 'KILL', 'CHOWN', '
  */
 const DEFAULT_CAPABILITIES = ['SETPCAP', 'SETUID', 'SETGID', 'CHOWN', 'FOWNER', 'DAC_OVERRIDE', 'KILL'];
 
-/** There are 41 capabilities: anyone who drops more writes some twice, and gets one operation instead of thousands. */
+/** There are 41 capabilities: a list of more has some twice, and gets one operation instead of thousands. */
 const MANY = 64;
 
 /** Runtimes read names without regard to case. */

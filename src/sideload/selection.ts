@@ -101,7 +101,7 @@ export interface ContainerChoice {
  * Chooses the container that goes under the supervisor.
  *
  * The annotation decides; else the name `agent`; else the first, as OpenShell's Kubernetes driver chooses. Before the first
- * come one that bears the supervisor already, so that another webhook which puts its sidecar first cannot move the choice
+ * come one that has the supervisor already, so that another webhook which puts its sidecar first cannot move the choice
  * between two invocations, and the pod's default container, so that it cannot before the first one.
  */
 export function chooseContainer(pod: Pod, containers: readonly Container[]): ContainerChoice | Refuse {

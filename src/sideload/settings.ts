@@ -51,7 +51,7 @@ export interface PolicySettings {
   readonly rules: PolicyRules;
   /** Whether every sandbox gets the operator's policy. */
   readonly enforced: boolean;
-  /** Whether nobody who can change the namespace can change the operator's policy: it comes from images, by digest. */
+  /** Whether an editor of the namespace cannot change the operator's policy: it comes from images, by digest. */
   readonly enforceable: boolean;
   /** What to do with a pod that has no policy from anywhere. */
   readonly missing: 'refuse' | 'warn';
@@ -81,7 +81,7 @@ export function settingsIn(labels: Labels, settings: SideloadSettings): Sideload
  * (KEP-4639): such a pod would not start under its supervisor.
  */
 export interface ClusterFacts {
-  /** What the API server does to an image volume. `unknown`: it has not told yet. `assumed`: nobody asks, and they count as kept. */
+  /** What the API server does to an image volume. `unknown`: no response yet. `assumed`: the preflight is off, and they count as kept. */
   readonly imageVolumes: 'kept' | 'dropped' | 'unknown' | 'assumed';
   /** The API server's version, such as `v1.34.4`; empty when unknown. */
   readonly serverVersion: string;

@@ -18,7 +18,7 @@ const SANDBOX_REPOSITORIES = ['ghcr.io/nvidia/openshell/sandbox', 'quay.io/opend
 /** The last version whose program writes to the container's log (NVIDIA/OpenShell#2726 came after it). */
 const LAST_WITH_OUTPUT = 110;
 
-/** Whether an image holds a supervisor that can be sideloaded, as far as its name tells. */
+/** Whether an image holds a supervisor that can be sideloaded, as far as its name shows. */
 export interface ImageFit {
   /** `no`: known to hold none. `moving`: its tag may mean another image tomorrow. `unknown`: the name does not tell. */
   readonly fits: 'yes' | 'no' | 'moving' | 'unknown';

@@ -60,7 +60,7 @@ export function networkContainers({ initContainers, containers }: PodSpec): Cont
 }
 
 /**
- * What of the sidecar topology is not as OpenShell's driver writes it: an init container that sets the network up for one user,
+ * The first difference between a sidecar topology and what OpenShell's driver writes: an init container that sets the network up for one user,
  * a network supervisor that runs as this user, both trusted, an agent that is another user without capabilities, and nobody
  * else who could change the network or what the three share.
  *

@@ -1,4 +1,4 @@
-/** Who may ask: the CAs that sign client certificates, from a file that is read again when it changes. */
+/** The CAs that sign client certificates, from a file that is reloaded when it changes. */
 
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -29,7 +29,7 @@ export async function readClientAuthorities(file: string): Promise<string> {
 /**
  * Follows the file until stopped.
  *
- * @param current the text in use; what cannot be used leaves it in use, and is told once
+ * @param current the text in use; an unusable file leaves it in use, and is reported once
  */
 export function followClientAuthorities(
   file: string,

@@ -64,7 +64,7 @@ export function followCertificateDirectory(dir: string, current: CertificatePair
       events.onProblem(error);
     }
   };
-  // One after the other: a change that is told while files are read is read again.
+  // One after the other: a change during a read is read again.
   const schedule = (): void => {
     reading = reading.then(reload);
   };

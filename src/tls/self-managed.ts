@@ -13,7 +13,7 @@ import { settledAt } from './trust.ts';
 const RESYNC_MS = 30_000;
 /** After a failure, and after a run that wrote: 1 s, doubled up to the resync. */
 const RETRY_MS = 1_000;
-/** So many runs that wrote, one after the other, are no rotation: somebody else writes too. */
+/** So many runs in a row that wrote are no rotation: another program writes too. */
 const SUSPICIOUS_WRITES = 4;
 
 export interface SelfManagedDeps extends SharedTrustDeps {

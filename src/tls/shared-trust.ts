@@ -9,7 +9,7 @@ import { makeAuthority } from './issue.ts';
 import { readPair } from './pair.ts';
 import { type Authority, formatTrust, NewerTrustError, nextStep, parseTrust, type Step, type Trust, type TrustPolicy } from './trust.ts';
 
-/** Somebody else wrote first: read again. */
+/** Another writer was first: read again. */
 export class ConflictError extends ExpectedError {
   override readonly name = 'ConflictError';
 }

@@ -1,6 +1,6 @@
 /**
  * Serving certificates, from a directory, made locally, or signed by a CA that all replicas share. May import observe/ only:
- * anyone who starts it hands it the store of the shared trust.
+ * start.ts hands it the store of the shared trust.
  */
 
 import type { Logger } from 'pino';
@@ -30,7 +30,7 @@ type OnPair = (pair: CertificatePair, notAfter: Date) => void;
 export interface CertificateSource {
   /** What to listen with. */
   readonly initial: CertificatePair;
-  /** Tells of every later certificate. Called once. */
+  /** Reports every later certificate. Call it once, after the server listens. */
   readonly follow: (onPair: OnPair) => { readonly readiness: () => ReadinessCheck; readonly stop: () => void };
 }
 
@@ -97,7 +97,7 @@ async function fromDirectory(dir: string, log: Logger, metrics: Metrics): Promis
   };
 }
 
-/** A listening server needs a certificate before the first one is signed; nobody trusts this one. */
+/** A listening server needs a certificate before the first one is signed; no client trusts this one. */
 async function placeholder(names: ServingNames): Promise<CertificatePair> {
   const { issueServing, makeAuthority } = await import('./issue.ts');
   const now = new Date();

@@ -49,7 +49,7 @@ export interface Observed {
   readonly trust: Trust | undefined;
   /** caBundle of every entry of the webhook configuration; empty where there is no configuration. */
   readonly bundles: readonly Bundle[];
-  /** Whether somebody asks for a new CA. */
+  /** Whether a user asked for a new CA. */
   readonly rotationRequested: boolean;
 }
 

@@ -6,7 +6,7 @@ type Status = 'ok' | 'warning' | 'failed' | 'skipped';
 
 export interface Finding {
   readonly status: Status;
-  /** What was seen, or why nobody looked. */
+  /** What was seen, or why the check was skipped. */
   readonly detail: string;
   /** What to do about it: commands, or a section of the documentation; several lines are possible. */
   readonly fix?: string;
@@ -21,7 +21,7 @@ export const warning = (detail: string, fix?: string): Finding => ({
 export const failed = (detail: string, fix: string): Finding => ({ status: 'failed', detail, fix });
 export const skipped = (detail: string): Finding => ({ status: 'skipped', detail });
 
-/** What keeps a check from an answer. The check that meets it first fails with it; those that need that one are skipped. */
+/** What keeps a check from a result. The check that meets it first fails with it; the checks that need that one are skipped. */
 export class Obstacle extends ExpectedError {
   override readonly name = 'Obstacle';
   readonly fix: string;

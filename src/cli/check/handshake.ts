@@ -18,7 +18,7 @@ export interface Handshake {
  * @param connection is closed afterwards
  * @param name that the certificate has to be valid for: a DNS name or an address
  * @param bundle of CAs to trust, in PEM. Empty: those of the system, as with the API server.
- * @throws Error when there is no answer, or it is not one in TLS
+ * @throws Error when there is no response, or it is not TLS
  */
 export async function shakeHands(server: string, connection: Duplex, name: string, bundle: string): Promise<Handshake> {
   const done = new Promise<Handshake>((resolve, reject) => {
@@ -30,7 +30,7 @@ export async function shakeHands(server: string, connection: Duplex, name: strin
       ...(bundle === '' ? {} : { ca: bundle }),
       // In Go, every certificate of the bundle is an anchor, not only roots.
       allowPartialTrustChain: true,
-      // Anyone who is not trusted is looked at too; nothing is sent.
+      // An untrusted server is examined too; nothing is sent.
       rejectUnauthorized: false,
     });
     socket.once('secureConnect', () => {

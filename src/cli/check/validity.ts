@@ -7,7 +7,7 @@ import { type Finding, failed, ok, warning } from './finding.ts';
 const HOUR_MS = 60 * 60 * 1000;
 const DAY_MS = 24 * HOUR_MS;
 
-/** Since when a certificate that nobody has replaced is a concern. */
+/** The remaining life below which a certificate should have been replaced. */
 export interface Limit {
   /** A part of its life. */
   readonly part: number;

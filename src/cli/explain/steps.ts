@@ -1,4 +1,4 @@
-/** The steps of a decision, each with what it found: as `decide` tells them. Pure, as the core is. */
+/** The steps of a decision, each with what it found, as `decide` reports them. Pure, as the core is. */
 
 import type { V1LabelSelector } from '@kubernetes/client-node';
 import type { Config } from '../../config/config.ts';
