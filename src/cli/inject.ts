@@ -9,7 +9,7 @@ import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts'
 import { misfit } from '../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint, unifiedDiff } from './diff.ts';
-import { type Manifest, readExactly, readManifests, toYaml } from './manifests.ts';
+import { FILENAME, type Manifest, readExactly, readManifests, toYaml } from './manifests.ts';
 import { findPods } from './pod-templates.ts';
 
 const OUTPUTS = ['yaml', 'json', 'patch'] as const;
@@ -162,12 +162,7 @@ export const inject: Command = {
   description:
     'Puts the supervisor into the labelled pods and pod templates of manifests, as the webhook would. It needs no cluster. Other documents are printed unchanged. If a pod is refused, it prints no manifest and exits with 1.',
   options: {
-    filename: {
-      short: 'f',
-      value: 'FILE',
-      description: 'A file with YAML or JSON, a folder of such files, or - for standard input. Repeatable.',
-      repeatable: true,
-    },
+    filename: FILENAME,
     output: {
       short: 'o',
       value: 'FORMAT',

@@ -6,9 +6,18 @@ import { join } from 'node:path';
 import jsonPatch, { type Operation, unescapePathComponent } from 'fast-json-patch';
 import { type Document, isCollection, isMap, isSeq, visit, type YAMLMap, type YAMLSeq } from 'yaml';
 import { UsageError } from '../config/config.ts';
+import type { CommandOption } from './command.ts';
 import { parseYaml, writeOut } from './kubectl-yaml.ts';
 
 const EXTENSIONS = /\.(ya?ml|json)$/;
+
+/** The option that names manifests. */
+export const FILENAME: CommandOption = {
+  short: 'f',
+  value: 'FILE',
+  description: 'A file with YAML or JSON, a folder of such files, or - for standard input. Repeatable.',
+  repeatable: true,
+};
 
 /** One document of a manifest. */
 export interface Manifest {

@@ -6,7 +6,7 @@ import { UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
 import { misfit } from '../../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from '../command.ts';
 import { paint } from '../diff.ts';
-import { readManifests } from '../manifests.ts';
+import { FILENAME, readManifests } from '../manifests.ts';
 import { findPods } from '../pod-templates.ts';
 import { explainPod, type Mark, type Step } from './steps.ts';
 
@@ -68,12 +68,7 @@ export const explain: Command = {
   description:
     'Explains whether the webhook would inject a pod, and why: one line for each step. For a manifest it needs no cluster. For a pod in the cluster it reads the namespace, the webhook configuration and the settings of the Deployment.',
   options: {
-    filename: {
-      short: 'f',
-      value: 'FILE',
-      description: 'A file with YAML or JSON, a folder of such files, or - for standard input. Repeatable.',
-      repeatable: true,
-    },
+    filename: FILENAME,
     'pod-namespace': {
       short: 'n',
       value: 'NAMESPACE',
