@@ -6,10 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isPublic } from '../src/registry/addresses.ts';
 import { readChallenges } from '../src/registry/authentication.ts';
-import { readImage } from '../src/registry/client.ts';
+import { type FoundImage, findImage } from '../src/registry/client.ts';
 import { type Credential, credentialsFor, readKeyring } from '../src/registry/credentials.ts';
 import { digestOf } from '../src/registry/documents.ts';
 import { ImageError } from '../src/registry/image-error.ts';
+import { openLookups } from '../src/registry/lookups.ts';
 import type { RegistryAccess } from '../src/registry/transport.ts';
 import { issueServing, makeAuthority } from '../src/tls/issue.ts';
 
@@ -100,6 +101,12 @@ const secret = (username: string, password: string): Credential => ({ username, 
 function fresh(): Registry {
   registry = new Registry();
   return registry;
+}
+
+/** Finds an image and reads it. */
+async function readImage(...how: Parameters<typeof findImage>) {
+  const { digest, read } = await findImage(...how);
+  return { digest, configs: await read() };
 }
 
 /** What goes wrong. */
@@ -403,5 +410,80 @@ describe('a keyring', () => {
 
   it.each(['', '[]', 'null', '"x"'])('that is %j says so, and repeats nothing', (text) => {
     expect(() => readKeyring(text)).toThrow(/^it (is not JSON|holds no registries)$/);
+  });
+});
+
+describe('lookups', () => {
+  const config = {
+    platform: { os: 'linux', architecture: 'amd64', variant: undefined },
+    entrypoint: ['x'],
+    cmd: [],
+    env: [],
+    workingDir: '',
+    user: '',
+  };
+  const anyAccess: RegistryAccess = { hosts: [], plainHttp: [], ca: '' };
+
+  /** Lookups at a registry that counts: it has every image, under the digest of its name, unless `fails` says otherwise. */
+  function counted({ fails = (): ImageError | undefined => undefined } = {}) {
+    const calls = { found: 0, read: 0 };
+    let now = 0;
+    const find = async (reference: string): Promise<FoundImage> => {
+      calls.found++;
+      const failure = fails();
+      if (failure) throw failure;
+      const read = async () => {
+        calls.read++;
+        return [config];
+      };
+      return { digest: digestOf(bytes(reference.replace(/^.*\//, ''))), read };
+    };
+    const wait = (milliseconds: number): void => {
+      now += milliseconds;
+    };
+    return { calls, wait, lookups: openLookups(anyAccess, find, () => now) };
+  }
+
+  it('ask once for all that wait for the same image, and not again for half a minute', async () => {
+    const { calls, wait, lookups } = counted();
+    const found = await Promise.all(Array.from({ length: 100 }, () => lookups.find('agents', 'r/agent:1', [])));
+    expect(new Set(found.map(({ digest }) => digest)).size).toBe(1);
+    expect([calls, lookups.inFlight()]).toEqual([{ found: 1, read: 1 }, 0]);
+    expect((await lookups.find('agents', 'r/agent:1', [])).source).toBe('cache');
+    wait(30_000);
+    expect((await lookups.find('agents', 'r/agent:1', [])).source).toBe('digest');
+    expect(calls).toEqual({ found: 2, read: 1 });
+  });
+
+  it('ask again for another namespace and for other credentials, and read a digest once', async () => {
+    const { calls, lookups } = counted();
+    await lookups.find('agents', 'r/agent:1', [secret('u', 'a')]);
+    expect((await lookups.find('others', 'r/agent:1', [secret('u', 'a')])).source).toBe('digest');
+    expect((await lookups.find('agents', 'r/agent:1', [secret('u', 'b')])).source).toBe('digest');
+    expect((await lookups.find('agents', 'r/agent:1', [])).source).toBe('digest');
+    expect(calls).toEqual({ found: 4, read: 1 });
+  });
+
+  it('remember a failure for a quarter of a minute', async () => {
+    let broken = true;
+    const { calls, wait, lookups } = counted({ fails: () => (broken ? new ImageError('unavailable', 'down') : undefined) });
+    for (let i = 0; i < 3; i++) await expect(lookups.find('agents', 'r/agent:1', [])).rejects.toThrow('down');
+    expect(calls.found).toBe(1);
+    broken = false;
+    wait(15_000);
+    expect((await lookups.find('agents', 'r/agent:1', [])).source).toBe('registry');
+  });
+
+  it('are 32 at a time, and bounded in memory', async () => {
+    const { calls, wait, lookups } = counted();
+    const many = await Promise.allSettled(Array.from({ length: 40 }, (_, n) => lookups.find('agents', `r/agent:${n}`, [])));
+    expect(many.filter(({ status }) => status === 'rejected').length).toBe(8);
+    wait(30_000);
+    for (let n = 0; n < 1100; n++) await lookups.find('agents', `r/agent:${n}`, []);
+    const before = calls.read;
+    wait(30_000);
+    await lookups.find('agents', 'r/agent:0', []);
+    await lookups.find('agents', 'r/agent:1099', []);
+    expect(calls.read - before).toBe(1);
   });
 });

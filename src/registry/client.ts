@@ -15,14 +15,19 @@ const CONFIG_BYTES = 8 * 1024 * 1024;
 const MAX_REDIRECTS = 3;
 /** For all requests of one image: a webhook call has 10 s. */
 const TOTAL_MS = 5_000;
+/** Names of repositories: distribution-spec, "Pulling manifests". */
+const PATH = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
+const DIGEST = /^sha256:[0-9a-f]{64}$/;
+const TAG = /^\w[\w.-]{0,127}$/;
 /** Docker Hub's registry has another name than its images. */
 const DOCKER_HUB = { name: 'docker.io', host: 'registry-1.docker.io' };
 
-export interface ReadImage {
+/** An image that exists, and that the credentials may read. */
+export interface FoundImage {
   /** Of the index or the manifest that the reference names. */
   readonly digest: string;
-  /** One for each platform of Linux. */
-  readonly configs: readonly ImageConfig[];
+  /** Reads what it runs, one for each platform of Linux. @throws ImageError */
+  readonly read: () => Promise<readonly ImageConfig[]>;
 }
 
 /** One image, at one registry, with one credential. */
@@ -37,16 +42,17 @@ interface Session {
 }
 
 /**
- * Reads what an image runs on each of its Linux platforms.
+ * Asks a registry for the digest of an image: one small request, which also shows that the credentials may read it.
  *
  * @param credentials tried in order; the first that the registry accepts counts. None: anonymous
  * @throws ImageError
  */
-export async function readImage(reference: string, credentials: readonly Credential[], access: RegistryAccess): Promise<ReadImage> {
+export async function findImage(reference: string, credentials: readonly Credential[], access: RegistryAccess): Promise<FoundImage> {
   const { repository, tag, digest } = parseReference(reference);
   const slash = repository.indexOf('/');
   const [name, path] = [repository.slice(0, slash), repository.slice(slash + 1)];
-  if (!/^[a-z0-9]+(?:[._/-]+[a-z0-9]+)*$/.test(path) || path.length > 255)
+  const wanted = digest ?? tag ?? 'latest';
+  if (!PATH.test(path) || path.length > 255 || !(digest === undefined ? TAG : DIGEST).test(wanted))
     throw new ImageError('broken', `image ${JSON.stringify(reference.slice(0, 200))} is no image name`);
   const host = name === DOCKER_HUB.name ? DOCKER_HUB.host : name;
   const signal = AbortSignal.timeout(TOTAL_MS);
@@ -55,7 +61,8 @@ export async function readImage(reference: string, credentials: readonly Credent
     const base = `${schemeOf(host, access)}://${host}/v2/${path}`;
     const session: Session = { reference, base, repository: path, credential, access, signal, authorization: undefined };
     try {
-      return await readWith(session, digest ?? tag ?? 'latest');
+      const found = await resolve(session, wanted);
+      return { digest: found, read: () => readConfigs(session, found) };
     } catch (error) {
       // A registry may report a missing image to a client without access.
       if (!(error instanceof ImageError) || !['unauthorized', 'not-found'].includes(error.problem)) throw error;
@@ -65,14 +72,13 @@ export async function readImage(reference: string, credentials: readonly Credent
   throw refusal ?? new ImageError('unauthorized', `image ${reference} cannot be read`);
 }
 
-async function readWith(session: Session, wanted: string): Promise<ReadImage> {
-  const digest = wanted.includes(':') ? wanted : await resolveTag(session, wanted);
+async function readConfigs(session: Session, digest: string): Promise<readonly ImageConfig[]> {
   const top = await manifestOf(session, digest);
   const configs =
     top.kind === 'manifest'
       ? [top.config.digest]
       : await Promise.all(top.platforms.map((platform) => configDigest(session, platform.digest)));
-  return { digest, configs: await Promise.all([...new Set(configs)].map((each) => configOf(session, each))) };
+  return Promise.all([...new Set(configs)].map((each) => configOf(session, each)));
 }
 
 async function configDigest(session: Session, digest: string): Promise<string> {
@@ -81,14 +87,14 @@ async function configDigest(session: Session, digest: string): Promise<string> {
   throw new ImageError('broken', `image ${session.reference} has an index in its index`);
 }
 
-/** Asks for the digest first: what is known by its digest needs no other request. Registries need not tell it. */
-async function resolveTag(session: Session, tag: string): Promise<string> {
-  const path = `/manifests/${encodeURIComponent(tag)}`;
+/** The digest of a tag, or of a digest that is there. Registries need not tell it: then what they send is read. */
+async function resolve(session: Session, wanted: string): Promise<string> {
+  const path = `/manifests/${wanted}`;
   const { headers } = await ask(session, 'HEAD', path, MANIFEST_BYTES);
+  if (DIGEST.test(wanted)) return wanted;
   const digest = headers['docker-content-digest'];
-  if (typeof digest === 'string' && /^sha256:[0-9a-f]{64}$/.test(digest)) return digest;
-  const { body } = await ask(session, 'GET', path, MANIFEST_BYTES);
-  return digestOf(body);
+  if (typeof digest === 'string' && DIGEST.test(digest)) return digest;
+  return digestOf((await ask(session, 'GET', path, MANIFEST_BYTES)).body);
 }
 
 async function manifestOf(session: Session, digest: string): Promise<Manifest> {
