@@ -19,6 +19,8 @@ import { freePorts } from '../test/e2e/cluster/process.ts';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const SERVER_CORE = '0';
 const TICKS_PER_SECOND = 100;
+/** All connections of a benchmark come from one address. */
+const MANY = '--max-connections-per-peer=2000';
 const { sideload } = readConfig([], {});
 
 /**
@@ -61,6 +63,7 @@ export async function openBench() {
       '--bind-address=127.0.0.1',
       `--tls-cert-dir=${tls}`,
       '--shutdown-delay=0',
+      MANY,
     ];
     const args = name === 'product' ? [...(product ?? []), ...flags] : [`${ROOT}bench/servers/${name}.ts`, String(port), tls];
     const logFile = join(dir, `${name}.log`);
