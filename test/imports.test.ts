@@ -3,7 +3,7 @@ import { posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
-/** Anyone who stands higher may import what stands lower: docs/architecture.md draws it. Folders of one row know nothing of each other. */
+/** A folder may import those of lower rows: docs/architecture.md draws them. Folders of one row know nothing of each other. */
 const ROWS = [['main.ts'], ['cli'], ['server'], ['cluster', 'registry', 'config'], ['tls'], ['observe'], ['sideload']];
 
 const src = fileURLToPath(new URL('../src', import.meta.url));

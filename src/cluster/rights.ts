@@ -24,7 +24,7 @@ export function describeRight({ verb, group, resource, namespace, name }: Right)
 /**
  * The rights of this list that a user or service account lacks.
  *
- * @param account a service account; without one, anyone who runs this program
+ * @param account a service account; without one, the user who runs this program
  * @throws Error when the API server does not let this be asked: others may only be asked about by `create subjectaccessreviews`
  */
 export async function lackedRights(

@@ -10,7 +10,7 @@ const MAX_RETRY_MS = 30_000;
  *
  * The watch carries no resourceVersion, so that none can expire: it starts with the present state, which counts as a change.
  * It is opened again whenever it ends: the API server closes it now and then, restarts, or stays silent (client-node's own
- * timeout). Anyone who is called reads the object again, so a watch that was interrupted loses nothing.
+ * timeout). The caller reads the object again, so a watch that was interrupted loses nothing.
  *
  * @param path of the collection, such as /api/v1/namespaces/NS/secrets
  * @returns a function that ends it

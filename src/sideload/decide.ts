@@ -75,6 +75,7 @@ export function decide(pod: Pod, settings: SideloadSettings, facts: ClusterFacts
   const own = [container, ...installers.flatMap((position) => spec.initContainers?.[position] ?? [])];
   if (existing.launched && isProcessOnly(container)) {
     const broken = refuseSidecarTopology(spec, container, complete, settings);
+    // The network supervisor sees the processes of the others, and is none of the neighbours that could replace a supervisor.
     return broken ?? refuseNeighbours(spec, [...own, ...networkContainers(spec)], method, existing, settings) ?? skip('already-sideloaded');
   }
 

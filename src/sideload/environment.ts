@@ -15,9 +15,10 @@ import type { Container, EnvVar, Variable } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
 /**
- * Pinned for every pod; no pod, envFrom or image may choose them. An OCI user would choose another identity; in a sidecar topology the supervisor
- * neither drops privileges nor guards the network (crates/openshell-sandbox/src/lib.rs, process_enforcement_mode and
- * sidecar_network_enforcement_enabled); what the runtime's network can do is the driver's to say, and it says nothing.
+ * Pinned for every pod; no pod, envFrom or image may choose them. An OCI user would choose another identity; in a sidecar
+ * topology the supervisor neither drops privileges nor guards the network (crates/openshell-sandbox/src/lib.rs,
+ * process_enforcement_mode and sidecar_network_enforcement_enabled); what the runtime's network can do is the driver's to say,
+ * and it says nothing.
  */
 const CLEARED: readonly Variable[] = [ENV.ociImageUser, ENV.topology, ENV.networkEnforcement, ENV.networkCapabilities].map((name) => ({
   name,

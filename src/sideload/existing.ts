@@ -1,6 +1,6 @@
 /**
- * The parts of the supervisor that a pod already has: from this webhook, by OpenShell's Kubernetes driver (combined or sidecar topology),
- * by the OpenShift driver, or what another webhook left of one.
+ * The parts of the supervisor that a pod already has: from this webhook, from OpenShell's Kubernetes driver (combined or
+ * sidecar topology), from the OpenShift driver, or what another webhook left of one.
  *
  * It is read from the structure alone: which program the container starts, from which mount, of which volume, filled from
  * which image. Markers and names prove nothing; anyone who writes a pod can write them.

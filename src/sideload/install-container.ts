@@ -31,7 +31,7 @@ export function installContainer(plan: Plan, settings: SideloadSettings): Record
     ...(resources ? { resources } : {}),
     securityContext: {
       runAsUser: 0,
-      // Without this a pod-level runAsNonRoot: true leaves the container in CreateContainerUsageError.
+      // Without this a pod-level runAsNonRoot: true leaves the container in CreateContainerConfigError.
       runAsNonRoot: false,
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,

@@ -11,7 +11,7 @@ import { connectWith, isRunning } from './replicas.ts';
 async function askReadiness(context: Context, pod: string, port: number): Promise<string[]> {
   const connection = await connectWith(context, pod, port);
   const read = new Promise<string>((resolve, reject) => {
-    const call = request(
+    const probe = request(
       { path: '/readyz?verbose', headers: { host: pod, connection: 'close' }, createConnection: () => connection },
       (response) => {
         let body = '';
@@ -21,7 +21,7 @@ async function askReadiness(context: Context, pod: string, port: number): Promis
         response.on('end', () => resolve(body)).on('error', reject);
       },
     );
-    call.on('error', reject).end();
+    probe.on('error', reject).end();
   });
   try {
     return (await call(`read the readiness of pod ${pod}`, read)).split('\n').filter((line) => line.startsWith('['));

@@ -1,4 +1,4 @@
-/** Rights: those of the webhook's service account, and of anyone who is about to install it. */
+/** Rights: those of the webhook's service account, and of the user who is about to install it. */
 
 import { describeRight, lackedRights, type Right } from '../../cluster/rights.ts';
 import { type Config, readConfig } from '../../config/config.ts';
