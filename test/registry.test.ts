@@ -464,6 +464,13 @@ describe('lookups', () => {
     expect(calls).toEqual({ found: 4, read: 1 });
   });
 
+  it('take what an image runs from its own repository, whatever digest another registry claims', async () => {
+    const { calls, lookups } = counted();
+    await lookups.find('agents', 'private.example/agent:1', [secret('u', 'a')]);
+    expect((await lookups.find('others', 'attacker.example/agent:1', [])).source).toBe('registry');
+    expect(calls).toEqual({ found: 2, read: 2 });
+  });
+
   it('remember a failure for a quarter of a minute', async () => {
     let broken = true;
     const { calls, wait, lookups } = counted({ fails: () => (broken ? new ImageError('unavailable', 'down') : undefined) });

@@ -6,7 +6,7 @@
 import { parseReference } from '../sideload/image.ts';
 import { authorize } from './authentication.ts';
 import type { Credential } from './credentials.ts';
-import { ACCEPTED, digestOf, type ImageConfig, type Manifest, readConfig, readManifest, verify } from './documents.ts';
+import { ACCEPTED, DIGEST, digestOf, type ImageConfig, type Manifest, readConfig, readManifest, verify } from './documents.ts';
 import { ImageError } from './image-error.ts';
 import { type RegistryAccess, type RegistryResponse, schemeOf, send } from './transport.ts';
 
@@ -17,7 +17,6 @@ const MAX_REDIRECTS = 3;
 const TOTAL_MS = 5_000;
 /** Names of repositories: distribution-spec, "Pulling manifests". */
 const PATH = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const TAG = /^\w[\w.-]{0,127}$/;
 /** Docker Hub's registry has another name than its images. */
 const DOCKER_HUB = { name: 'docker.io', host: 'registry-1.docker.io' };

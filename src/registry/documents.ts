@@ -15,7 +15,7 @@ const CONFIG_TYPES = ['application/vnd.oci.image.config.v1+json', 'application/v
 export const ACCEPTED = [...INDEX_TYPES, ...MANIFEST_TYPES].join(', ');
 
 /** sha256 is the only algorithm that registries have to know. */
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
+export const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** More platforms than any image has that an agent runs in. */
 const MAX_PLATFORMS = 8;
 

@@ -1,6 +1,7 @@
 /** Lookups of images, so that a registry is asked once for many pods, and never for one pod with what another may see. */
 
 import { createHash } from 'node:crypto';
+import { repositoryOf } from '../sideload/image.ts';
 import { type FoundImage, findImage } from './client.ts';
 import type { Credential } from './credentials.ts';
 import type { ImageConfig } from './documents.ts';
@@ -67,7 +68,10 @@ type Known = { readonly until: number } & ({ readonly digest: string } | { reado
  */
 export function openLookups(access: RegistryAccess, find: Find = findImage, clock: () => number = Date.now): Lookups {
   const names = new Recent<Known>(MAX_NAMES);
-  /** By digest. A digest is only known to who was allowed to see the image: the registry said so within FOUND_MS. */
+  /**
+   * By repository and digest. The registry itself said within FOUND_MS that the pod may read that image; of what another registry
+   * holds it can say anything.
+   */
   const configs = new Recent<readonly ImageConfig[]>(MAX_CONFIGS);
   const running = new Map<string, Promise<Image & { readonly source: Source }>>();
 
@@ -79,9 +83,10 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
     try {
       const found = await find(reference, credentials, access);
       const { digest } = found;
-      const held = configs.get(digest);
+      const image = imageKey(reference, digest);
+      const held = configs.get(image);
       const read = held ?? (await found.read());
-      configs.set(digest, read);
+      configs.set(image, read);
       names.set(key, { digest, until: clock() + FOUND_MS });
       return { digest, configs: read, source: held ? 'digest' : 'registry' };
     } catch (error) {
@@ -96,7 +101,7 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
       const known = names.get(key);
       if (known !== undefined && known.until > clock()) {
         if ('failure' in known) throw known.failure;
-        const held = configs.get(known.digest);
+        const held = configs.get(imageKey(reference, known.digest));
         if (held) return { digest: known.digest, configs: held, source: 'cache' };
       }
       const same = running.get(key);
@@ -108,6 +113,10 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
     },
     inFlight: () => running.size,
   };
+}
+
+function imageKey(reference: string, digest: string): string {
+  return `${repositoryOf(reference)}@${digest}`;
 }
 
 /** Holds no password: it may stay in memory for long. */
