@@ -3,13 +3,13 @@
 import { ExpectedError } from '../observe/expected-error.ts';
 import { PROXY_AUTH_FILE, PROXY_AUTH_MOUNT_PATH } from '../sideload/contract.ts';
 import { defaultVariables, pinnedVariables } from '../sideload/environment.ts';
-import { trustedImages } from '../sideload/image.ts';
+import { isPinned, trustedImages } from '../sideload/image.ts';
 import { policyFrom } from '../sideload/policy-source.ts';
 import type { PolicySettings, SideloadSettings } from '../sideload/settings.ts';
 import { namesOfService } from '../tls/names.ts';
 import type { Certificates } from '../tls/source.ts';
 import { type Arguments, readArguments, unexpected } from './arguments.ts';
-import { contradictions, isPinned } from './contradictions.ts';
+import { contradictions } from './contradictions.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
 import { BadValueError } from './values.ts';
 

@@ -1,12 +1,8 @@
 /** Options that are each allowed and do not go together. */
 
 import { ENV } from '../sideload/contract.ts';
+import { isPinned } from '../sideload/image.ts';
 import type { OptionValues } from './options.ts';
-
-/** Images that are named by their content: what they hold cannot be changed. */
-export function isPinned(reference: string): boolean {
-  return reference.includes('@sha256:');
-}
 
 /** Values that are each allowed and do not go together. A value that could not be read contradicts nothing. */
 export function contradictions(values: Partial<OptionValues>): string[] {

@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 import { type ClusterView, followCluster, NO_CLUSTER } from '../cluster/facts.ts';
 import type { Config } from '../config/config.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
+import { onceAMinute } from '../observe/once-a-minute.ts';
 import { judgeSupervisorImage } from '../sideload/supervisor-image.ts';
 import { followClientAuthorities, readClientAuthorities } from '../tls/clients.ts';
 import type { TrustStore, TrustStoreNames } from '../tls/shared-trust.ts';
@@ -87,12 +88,12 @@ export async function startWebhook(config: Config, version: string, log: Logger,
     { name: 'supervisor image', ready: true, detail: `${image}: ${detail}` },
   ]);
 
-  const report = onceAMinute((limit: string, peer: string, connections: number) =>
+  const report = onceAMinute(({ limit, peer }: { limit: string; peer: string }, connections) =>
     log.warn({ limit, peer, connections }, `connections closed: more than --max-connections${limit === 'total' ? '' : '-per-peer'}`),
   );
   limitConnections(app.server, config.connections, (limit, peer) => {
     metrics.connectionRefused(limit);
-    report(limit, peer);
+    report({ limit, peer });
   });
   admin.server.maxConnections = ADMIN_CONNECTIONS;
   const closeUnused = watchUnused(app.server);
@@ -135,18 +136,6 @@ async function askCluster(namespace: string, log: Logger, metrics: Metrics): Pro
 
 /** Kubelet and Prometheus have a few. */
 const ADMIN_CONNECTIONS = 100;
-const REPORT_MS = 60_000;
-
-/** At most one line a minute, with how many it stands for. */
-function onceAMinute(report: (limit: string, peer: string, connections: number) => void): (limit: string, peer: string) => void {
-  let [next, unreported] = [0, 0];
-  return (limit, peer) => {
-    unreported++;
-    if (Date.now() < next) return;
-    report(limit, peer, unreported);
-    [next, unreported] = [Date.now() + REPORT_MS, 0];
-  };
-}
 
 /** Connections that wait to be accepted: as many as Linux allows by default. An API server dials one for each call under way, and Node.js' own 511 are fewer than it makes at once. */
 const BACKLOG = 4096;

@@ -3,6 +3,7 @@ import type { SecureContextOptions, TLSSocket } from 'node:tls';
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { Metrics } from '../observe/metrics.ts';
+import { onceAMinute } from '../observe/once-a-minute.ts';
 import { decide } from '../sideload/decide.ts';
 import { type Outcome, printable, skip } from '../sideload/outcome.ts';
 import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
@@ -117,11 +118,11 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   return app as unknown as FastifyInstance<Server>;
 }
 
-const REPORT_MS = 60_000;
-
 /** Refuses clients that are no API server, before a body is read. It logs once a minute. */
 function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: FastifyReply, message: string) => void): void {
-  let next = 0;
+  const report = onceAMinute((fields: { remoteAddress: string; problem: string }) =>
+    log.warn(fields, 'refused a client without a client certificate of an API server (--require-client-cert)'),
+  );
   app.addHook('onRequest', (request, reply, done) => {
     const socket = request.raw.socket as TLSSocket;
     if (socket.authorized) {
@@ -129,13 +130,7 @@ function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: Fast
       return;
     }
     const problem = socket.getPeerX509Certificate() ? String(socket.authorizationError) : 'none was shown';
-    if (Date.now() >= next) {
-      next = Date.now() + REPORT_MS;
-      log.warn(
-        { remoteAddress: request.ip, problem },
-        'refused a client without a client certificate of an API server (--require-client-cert)',
-      );
-    }
+    report({ remoteAddress: request.ip, problem });
     reply.header('connection', 'close');
     refuse(reply, `a client certificate of the API server is required (--require-client-cert): ${problem}`);
   });

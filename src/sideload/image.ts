@@ -31,6 +31,11 @@ export function repositoryOf(reference: string): string {
   return parseReference(reference).repository;
 }
 
+/** Whether a reference names an image by its content, which cannot be changed. */
+export function isPinned(reference: string): boolean {
+  return parseReference(reference).digest !== undefined;
+}
+
 function withRegistry(name: string): string {
   const slash = name.indexOf('/');
   const first = name.slice(0, Math.max(slash, 0));
