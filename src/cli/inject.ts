@@ -9,7 +9,8 @@ import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts'
 import { misfit } from '../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint, unifiedDiff } from './diff.ts';
-import { FILENAME, type Manifest, readExactly, readManifests, toYaml } from './manifests.ts';
+import { FILENAME } from './input-files.ts';
+import { type Manifest, readExactly, readManifests, toYaml } from './manifests.ts';
 import { findPods } from './pod-templates.ts';
 
 const OUTPUTS = ['yaml', 'json', 'patch'] as const;

@@ -1,23 +1,10 @@
-/** Manifests as kubectl takes them: files, folders and standard input, YAML of several documents and JSON. */
+/** Manifests as kubectl reads them: YAML of several documents, and JSON. */
 
-import { isUtf8 } from 'node:buffer';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
-import jsonPatch, { type Operation, unescapePathComponent } from 'fast-json-patch';
-import { type Document, isCollection, isMap, isSeq, visit, type YAMLMap, type YAMLSeq } from 'yaml';
-import { UsageError } from '../config/config.ts';
-import type { CommandOption } from './command.ts';
+import jsonPatch, { type Operation } from 'fast-json-patch';
+import { type Document, visit } from 'yaml';
+import { filesOf, readText, unreadable } from './input-files.ts';
 import { parseYaml, writeOut } from './kubectl-yaml.ts';
-
-const EXTENSIONS = /\.(ya?ml|json)$/;
-
-/** The option that names manifests. */
-export const FILENAME: CommandOption = {
-  short: 'f',
-  value: 'FILE',
-  description: 'A file with YAML or JSON, a folder of such files, or - for standard input. Repeatable.',
-  repeatable: true,
-};
+import { applyToYaml } from './yaml-patch.ts';
 
 /** One document of a manifest. */
 export interface Manifest {
@@ -41,56 +28,6 @@ export interface Manifest {
  */
 export function readManifests(paths: readonly string[]): Manifest[] {
   return paths.flatMap((path) => filesOf(path)).flatMap((file) => parseManifests(file === '-' ? 'stdin' : file, readText(file)));
-}
-
-function filesOf(path: string): string[] {
-  if (path === '-') return [path];
-  try {
-    if (!statSync(path).isDirectory()) return [path];
-  } catch (error) {
-    throw unreadable(path, error);
-  }
-  const names = readdirSync(path).filter((name) => EXTENSIONS.test(name));
-  if (names.length === 0) throw new UsageError([`${path}: the folder has no .yaml, .yml or .json files`]);
-  return names.sort().map((name) => join(path, name));
-}
-
-/**
- * Reads a file, or standard input for `-`: UTF-8, with or without a byte order mark.
- *
- * @throws UsageError that names the file, and its encoding where it is another one
- */
-export function readText(file: string): string {
-  const source = file === '-' ? 'stdin' : file;
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(file === '-' ? 0 : file);
-  } catch (error) {
-    throw unreadable(source, error);
-  }
-  const other = otherEncoding(bytes);
-  if (other !== undefined) throw new UsageError([`${source}: the file is not UTF-8: ${other}; write it as UTF-8 (iconv -t UTF-8)`]);
-  return new TextDecoder().decode(bytes);
-}
-
-/** What a text is that is not UTF-8; undefined where it is. */
-function otherEncoding(bytes: Buffer): string | undefined {
-  const mark = bytes.subarray(0, 4).toString('hex');
-  if (/^(fffe0000|0000feff)/.test(mark)) return 'it has the byte order mark of UTF-32';
-  if (/^(fffe|feff)/.test(mark)) return `it has the byte order mark of UTF-16, ${mark.startsWith('fffe') ? 'little' : 'big'} endian`;
-  const nul = bytes.indexOf(0);
-  if (nul !== -1) return `byte ${nul + 1} is NUL (UTF-16 without a mark?)`;
-  if (isUtf8(bytes)) return undefined;
-  // No character of UTF-8 has a line feed within it.
-  const line = bytes
-    .toString('latin1')
-    .split('\n')
-    .findIndex((text) => !isUtf8(Buffer.from(text, 'latin1')));
-  return `line ${line + 1} has a byte that UTF-8 does not allow there (Latin-1?)`;
-}
-
-function unreadable(source: string, error: unknown): UsageError {
-  return new UsageError([`${source}: ${error instanceof Error ? error.message : String(error)}`]);
 }
 
 /**
@@ -224,58 +161,4 @@ function parseYamlManifests(file: string, text: string, before: number, isFirst:
     const apply = (operations: readonly Operation[]): string => applyToYaml(own, operations);
     return { source, isFirst: isFirst && index === 0, text: own, value, isJson: false, apply };
   });
-}
-
-/** The block style's indentation of lists, as the text has it: two spaces or none. */
-function indentsLists(text: string): boolean {
-  const list = /^( *)[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n( *)- /m.exec(text);
-  return list === null || (list[1] ?? '').length < (list[2] ?? '').length;
-}
-
-/** What aliases and merge keys refer to is written out first: a change would reach all others that refer to it. */
-function applyToYaml(text: string, operations: readonly Operation[]): string {
-  const [document] = parseYaml(text);
-  if (document === undefined) return text;
-  writeOut(document, text);
-  for (const operation of operations) applyToDocument(document, operation);
-  return document.toString({
-    lineWidth: 0,
-    indentSeq: indentsLists(text),
-    flowCollectionPadding: !/[{[][^\s\]}]/.test(text),
-    directives: /^---/m.test(text) ? true : null,
-  });
-}
-
-/** Applies one operation of the webhook's: add, replace or remove. */
-function applyToDocument(document: Document, operation: Operation): void {
-  const keys = operation.path.split('/').slice(1).map(unescapePathComponent);
-  const last = keys.pop() ?? '';
-  const parent = collectionAt(document, keys);
-  const node = 'value' in operation ? document.createNode(operation.value, { aliasDuplicateObjects: false }) : undefined;
-  if (operation.op !== 'add' && operation.op !== 'replace' && operation.op !== 'remove')
-    throw new Error(`operation ${operation.op} is not one of the webhook's`);
-  if (!isSeq(parent)) {
-    if (node) parent.set(last, node);
-    else parent.delete(last);
-    return;
-  }
-  const index = last === '-' ? parent.items.length : Number(last);
-  parent.items.splice(index, operation.op === 'add' ? 0 : 1, ...(node ? [node] : []));
-}
-
-/** Finds a collection by its path; one that is absent, or null, is made. */
-function collectionAt(document: Document, path: readonly string[]): YAMLMap | YAMLSeq {
-  let node: unknown = document.contents;
-  for (const member of path) {
-    if (!isCollection(node)) break;
-    const key = isSeq(node) ? Number(member) : member;
-    let next: unknown = node.get(key, true);
-    if (!isCollection(next)) {
-      next = document.createNode({});
-      node.set(key, next);
-    }
-    node = next;
-  }
-  if (!isMap(node) && !isSeq(node)) throw new Error(`${path.join('/')} is not in the document`);
-  return node;
 }

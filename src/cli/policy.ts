@@ -5,7 +5,7 @@ import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../sideload/contract.ts';
 import { isConfigMapName } from '../sideload/policy.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint } from './diff.ts';
-import { readText } from './manifests.ts';
+import { readText } from './input-files.ts';
 import { checkPolicyData } from './policy/check-policy.ts';
 import { checkPolicyRules } from './policy/check-rules.ts';
 import { configMapText, hashedName, isNamespaceName, MOST_BYTES, policyFiles, sizeOf } from './policy/config-map.ts';

@@ -6,7 +6,8 @@ import { UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
 import { misfit } from '../../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from '../command.ts';
 import { paint } from '../diff.ts';
-import { FILENAME, readManifests } from '../manifests.ts';
+import { FILENAME } from '../input-files.ts';
+import { readManifests } from '../manifests.ts';
 import { findPods } from '../pod-templates.ts';
 import { explainPod, type Mark, type Step } from './steps.ts';
 
