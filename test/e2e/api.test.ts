@@ -2,8 +2,7 @@
  * The webhook against a real kube-apiserver: what is stored, what is refused, and what kubectl prints.
  */
 
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -18,6 +17,7 @@ import { ANY_METHOD, ENFORCED, method, REFUSED_PODS } from '../refusals.ts';
 import { isSideloaded as hasSupervisor } from '../sideloaded.ts';
 import { type ControlPlane, type KubectlResult, openControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
+import { type OtherWebhook, serveOtherWebhook } from './other-webhook.ts';
 import { readAdmissions, startWebhook, writeOverlay } from './webhook.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-e2e-'));
@@ -313,41 +313,20 @@ describe('every golden pod', () => {
 });
 
 describe('another webhook that adds a container', () => {
-  let other: Server;
+  let other: OtherWebhook;
   let where: '0' | '-' = '-';
   beforeAll(async () => {
-    const tls = { cert: readFileSync(join(dir, 'tls', 'tls.crt')), key: readFileSync(join(dir, 'tls', 'tls.key')) };
-    other = createServer(tls, (request, response) => {
-      let body = '';
-      request.on('data', (chunk) => {
-        body += chunk;
-      });
-      request.on('end', () => {
-        const { request: admission } = JSON.parse(body);
-        const there = admission.object.spec.containers.some((container: Container) => container.name === 'mesh');
-        const operations = there
-          ? []
-          : [{ op: 'add', path: `/spec/containers/${where}`, value: { name: 'mesh', image: 'registry.example/mesh:1' } }];
-        const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
-        response.setHeader('content-type', 'application/json');
-        response.end(
-          JSON.stringify({
-            apiVersion: 'admission.k8s.io/v1',
-            kind: 'AdmissionReview',
-            response: { uid: admission.uid, allowed: true, patchType: 'JSONPatch', patch },
-          }),
-        );
-      });
-    });
-    await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
-    const { port } = other.address() as { port: number };
-    const caBundle = readFileSync(join(dir, 'tls', 'ca.crt')).toString('base64');
+    other = await serveOtherWebhook(dir, ({ spec }) =>
+      spec?.containers?.some(({ name }) => name === 'mesh')
+        ? []
+        : [{ op: 'add', path: `/spec/containers/${where}`, value: { name: 'mesh', image: 'registry.example/mesh:1' } }],
+    );
     const entry = {
       name: 'mesh.example.com',
       admissionReviewVersions: ['v1'],
       sideEffects: 'None',
       failurePolicy: 'Fail',
-      clientConfig: { url: `https://127.0.0.1:${port}/`, caBundle },
+      clientConfig: other.clientConfig(),
       rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }],
       objectSelector: { matchLabels: { mesh: 'yes' } },
     };

@@ -4,8 +4,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import jsonPatch, { type Operation } from 'fast-json-patch';
@@ -44,6 +43,7 @@ import {
   withHostPath,
 } from './backstop/stage.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
+import { type OtherWebhook, serveOtherWebhook } from './other-webhook.ts';
 import { startWebhook, writeOverlay } from './webhook.ts';
 
 beforeAll(setUp);
@@ -485,19 +485,18 @@ describe('an ephemeral container', () => {
 describe('behind the webhook', () => {
   let webhook: Process;
   let ports: { port: number; adminPort: number };
-  let other: Server;
+  let other: OtherWebhook;
   /** What the other webhook does: at first something that ours puts right, so that both are called again. */
   const provocation: readonly Operation[] = [{ op: 'remove', path: '/spec/containers/0/command' }];
   let first = provocation;
   let last: readonly Operation[] = [];
   const calls = new Map<string, number>();
 
-  const called = (admission: { uid: string; object: Pod }): object => {
-    const name = admission.object.metadata?.name ?? '';
+  const called = ({ metadata }: Pod): readonly Operation[] => {
+    const name = metadata?.name ?? '';
     const times = (calls.get(name) ?? 0) + 1;
     calls.set(name, times);
-    const patchText = JSON.stringify(times === 1 ? first : last);
-    return { uid: admission.uid, allowed: true, patchType: 'JSONPatch', patch: Buffer.from(patchText).toString('base64') };
+    return times === 1 ? first : last;
   };
 
   beforeAll(async () => {
@@ -507,24 +506,13 @@ describe('behind the webhook', () => {
     await apply('both', [writeOverlay(dir, port)]);
     await allowHostPath();
 
-    const tls = { cert: readFileSync(join(dir, 'tls', 'tls.crt')), key: readFileSync(join(dir, 'tls', 'tls.key')) };
-    other = createServer(tls, async (incoming, response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of incoming) chunks.push(chunk);
-      const review = JSON.parse(Buffer.concat(chunks).toString());
-      response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: called(review.request) }));
-    });
-    await new Promise<void>((done) => other.listen(0, '127.0.0.1', done));
+    other = await serveOtherWebhook(dir, called);
     const entry = (reinvocationPolicy: 'Never' | 'IfNeeded') => ({
       name: `${reinvocationPolicy.toLowerCase()}.example.com`,
       admissionReviewVersions: ['v1'],
       sideEffects: 'None',
       reinvocationPolicy,
-      clientConfig: {
-        url: `https://127.0.0.1:${(other.address() as { port: number }).port}/`,
-        caBundle: readFileSync(join(dir, 'tls', 'ca.crt')).toString('base64'),
-      },
+      clientConfig: other.clientConfig(),
       rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }],
       objectSelector: { matchLabels: { 'example.com/called': reinvocationPolicy } },
     });

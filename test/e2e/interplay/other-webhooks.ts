@@ -1,11 +1,5 @@
 /** Another mutating webhook, called before or after this one. */
 
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
-import { json } from 'node:stream/consumers';
 import { compare } from 'fast-json-patch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Pod } from '../../../src/sideload/pod.ts';
@@ -13,6 +7,7 @@ import { agent, sandbox } from '../../pods.ts';
 import { method } from '../../refusals.ts';
 import { isSideloaded } from '../../sideloaded.ts';
 import { waitFor } from '../cluster/process.ts';
+import { type OtherWebhook, serveOtherWebhook } from '../other-webhook.ts';
 import {
   answersFor,
   containerOf,
@@ -73,32 +68,18 @@ describe('another mutating webhook', () => {
     // As a tracer that has itself loaded into every program.
     'preload-everywhere': setEverywhere('LD_PRELOAD', '/trace/preload.so'),
   };
-  let injectors: Server;
+  let injectors: OtherWebhook;
 
   /** A sandbox that goes through an injector before or after ours. */
   const through = (injector: string, position: 'before' | 'after', parts: Parameters<typeof sandbox>[0] = {}): Pod =>
     sandbox({ ...parts, labels: { [LABEL]: 'true', [position]: injector } });
 
   beforeAll(async () => {
-    const tls = { cert: readFileSync(join(dir, 'tls', 'tls.crt')), key: readFileSync(join(dir, 'tls', 'tls.key')) };
-    injectors = createServer(tls, async (request, response) => {
-      const { request: admission } = (await json(request)) as { request: { uid: string; object: { spec: MutableSpec } } };
-      const injected = structuredClone(admission.object);
-      // The API server adds its timeout to the URL.
-      INJECTORS[new URL(request.url ?? '', 'https://injectors').pathname.slice(1)]?.(injected.spec);
-      const patch = Buffer.from(JSON.stringify(compare(admission.object, injected))).toString('base64');
-      response.setHeader('content-type', 'application/json');
-      response.end(
-        JSON.stringify({
-          apiVersion: 'admission.k8s.io/v1',
-          kind: 'AdmissionReview',
-          response: { uid: admission.uid, allowed: true, patchType: 'JSONPatch', patch },
-        }),
-      );
+    injectors = await serveOtherWebhook(dir, (pod, path) => {
+      const injected = structuredClone(pod) as { spec: MutableSpec };
+      INJECTORS[path.slice(1)]?.(injected.spec);
+      return compare(pod, injected);
     });
-    await once(injectors.listen(0, '127.0.0.1'), 'listening');
-    const { port } = injectors.address() as AddressInfo;
-    const caBundle = readFileSync(join(dir, 'tls', 'ca.crt')).toString('base64');
     // The API server calls configurations in the order of their names.
     const configurations = { before: 'aa-injectors', after: 'zz-injectors' };
     await createAll(
@@ -111,7 +92,7 @@ describe('another mutating webhook', () => {
           admissionReviewVersions: ['v1'],
           sideEffects: 'None',
           failurePolicy: 'Fail',
-          clientConfig: { url: `https://127.0.0.1:${port}/${injector}`, caBundle },
+          clientConfig: injectors.clientConfig(`/${injector}`),
           rules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }],
           objectSelector: { matchLabels: { [position]: injector } },
         })),
