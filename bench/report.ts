@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { median } from 'simple-statistics';
 import { parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
+import { markdownTable, replaceSection } from '../docs/markdown.ts';
 
 const DOCS = new URL('../docs/', import.meta.url);
 
@@ -24,10 +25,6 @@ export interface Column<Figures> {
   readonly of: (figures: Figures) => number;
 }
 
-export function markdown(heads: readonly string[], rows: readonly (readonly string[])[]): string {
-  return [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
-}
-
 /** The median of the rounds, with the lowest and the highest in brackets if they differ. Empty if one is no number. */
 export function spread(values: readonly number[], digits: number): string {
   if (!values.every(Number.isFinite)) return '';
@@ -42,13 +39,13 @@ export function table<Figures>(
   rows: readonly { readonly cells: readonly string[]; readonly rounds: readonly Figures[] }[],
 ): string {
   const lines = rows.map(({ cells, rounds }) => [...cells, ...columns.map(({ of, digits }) => spread(rounds.map(of), digits))]);
-  return markdown([...heads, ...columns.map(({ head }) => head)], lines);
+  return markdownTable([...heads, ...columns.map(({ head }) => head)], lines);
 }
 
 /** Rows of what was measured, its limit, and whether it holds. */
 export function limits(heads: readonly string[], rows: readonly (readonly [string, string, string, boolean | undefined])[]): string {
   const words = (holds: boolean | undefined): string => (holds === undefined ? '' : holds ? 'yes' : 'NO');
-  return markdown(
+  return markdownTable(
     heads,
     rows.map(([what, measured, limit, holds]) => [what, measured, limit, words(holds)]),
   );
@@ -68,12 +65,9 @@ export function dayAndMachine(): string {
 export function publish(command: string, text: string, write: boolean): void {
   process.stdout.write(`${text}\n`);
   if (!write) return;
-  const [start, end] = [`<!-- made by npm run ${command} -- --write -->\n`, `<!-- end of ${command} -->\n`];
   const file = new URL('performance.md', DOCS);
   const document = readFileSync(file, 'utf8');
-  const [from, to] = [document.indexOf(start), document.indexOf(end)];
-  if (from === -1 || to < from) throw new Error(`docs/performance.md has no lines ${start.trimEnd()} and ${end.trimEnd()}`);
-  writeFileSync(file, `${document.slice(0, from + start.length)}${text}\n${document.slice(to)}`);
+  writeFileSync(file, replaceSection('docs/performance.md', document, `npm run ${command} -- --write`, command, text));
 }
 
 /** A point of a plot, and the line that it belongs to. */

@@ -8,9 +8,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { linearRegression, median } from 'simple-statistics';
+import { markdownTable } from '../docs/markdown.ts';
 import { openBench, type Server } from './harness.ts';
 import { load, requireWrk } from './load.ts';
-import { dayAndMachine, markdown, options, type Point, plot, publish, spread } from './report.ts';
+import { dayAndMachine, options, type Point, plot, publish, spread } from './report.ts';
 import { grownReviews, makeReviews, type Way } from './reviews.ts';
 
 const SIDES = ['product', 'floor'] as const;
@@ -107,7 +108,7 @@ const sizeTables = (['more', 'longer'] as const).map((way) => {
       const perKib = SIDES.map((side) => (middle(row, side, 'cpu') / row.size).toFixed(1));
       return [row.size.toFixed(1), ...spreads(row), ...perKib, ...cells(row, 'requestsPerSecond', 0), ...latencies(row)];
     });
-  return `${TITLES[way]}:\n\n${markdown(['body KiB', ...heads('CPU µs/review', 'µs/KiB', 'req/s', 'p50 ms', 'p99 ms')], lines)}`;
+  return `${TITLES[way]}:\n\n${markdownTable(['body KiB', ...heads('CPU µs/review', 'µs/KiB', 'req/s', 'p50 ms', 'p99 ms')], lines)}`;
 });
 const growth = (['more', 'longer'] as const).map((way) => {
   const [product, floor] = [power(way, 'product'), power(way, 'floor')];
@@ -119,7 +120,7 @@ const lines = byConnections.map((row) => {
   const [speed, memory] = [cells(row, 'requestsPerSecond', 0), cells(row, 'rss', 0)];
   return [String(row.size), ...speed, ...spreads(row), ...latencies(row), ...memory];
 });
-const connectionsTable = markdown(['connections', ...heads('req/s', 'CPU µs/review', 'p50 ms', 'p99 ms', 'RSS MiB')], lines);
+const connectionsTable = markdownTable(['connections', ...heads('req/s', 'CPU µs/review', 'p50 ms', 'p99 ms', 'RSS MiB')], lines);
 const errors = [...bySize, ...byConnections].flatMap(({ rounds: measured }) => SIDES.flatMap((side) => measured[side]));
 const count = errors.reduce((sum, figures) => sum + figures.errors, 0);
 const conditions = `${dayAndMachine()}; ${rounds} rounds of ${seconds} s for each line, TLS 1.3, server and load on a core each; ${count} errors`;

@@ -10,9 +10,10 @@
 import { truncateSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { linearRegression, median } from 'simple-statistics';
+import { markdownTable } from '../docs/markdown.ts';
 import { openBench } from './harness.ts';
 import { type Load, load, requireWrk } from './load.ts';
-import { type Column, dayAndMachine, limits, markdown, options, plot, publish } from './report.ts';
+import { type Column, dayAndMachine, limits, options, plot, publish } from './report.ts';
 import { mixedReviews } from './reviews.ts';
 
 const WARM_UP_SECONDS = 10;
@@ -116,7 +117,7 @@ const counts = `${responses('inject')} injected, ${responses('refuse')} refused,
 const parts = [
   '![Memory, latency and event loop delay over time](images/soak.svg)',
   limits(['over the soak', 'measured', 'limit', 'holds'], rows),
-  markdown(['slice', ...COLUMNS.map(({ head }) => head)], lines),
+  markdownTable(['slice', ...COLUMNS.map(({ head }) => head)], lines),
   `${dayAndMachine()}; ${minutes} minutes in slices of ${sliceSeconds} s, ${connections} connections, TLS 1.3, server and load on a core each; ${counts}`,
 ];
 publish('soak', parts.join('\n\n'), values.write);

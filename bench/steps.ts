@@ -7,6 +7,7 @@
 
 import { measure } from 'mitata';
 import { pino } from 'pino';
+import { markdownTable } from '../docs/markdown.ts';
 import { readConfig } from '../src/config/config.ts';
 import { createMetrics } from '../src/observe/metrics.ts';
 import { parseBody } from '../src/server/bodies.ts';
@@ -14,7 +15,7 @@ import { decodeReview, encodeReview } from '../src/server/review.ts';
 import { logAdmission } from '../src/server/webhook.ts';
 import { decide } from '../src/sideload/decide.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
-import { dayAndMachine, markdown, options, publish } from './report.ts';
+import { dayAndMachine, options, publish } from './report.ts';
 import { makeReviews } from './reviews.ts';
 
 const values = options({});
@@ -57,7 +58,7 @@ for (let round = 0; round < ROUNDS; round++)
     lowest[index] = Math.min(before, min / 1000 / bodies.length);
   }
 const rows = STEPS.map((name, index) => [name, ((lowest[index] ?? 0) - (lowest[index - 1] ?? 0)).toFixed(1)]);
-const table = markdown(['step', 'µs'], [...rows, ['all', (lowest.at(-1) ?? 0).toFixed(1)]]);
+const table = markdownTable(['step', 'µs'], [...rows, ['all', (lowest.at(-1) ?? 0).toFixed(1)]]);
 publish(
   'bench:steps',
   `${table}\n\n${dayAndMachine()}; ${bodies.length} distinct reviews, the lowest of ${ROUNDS} rounds (mitata)`,

@@ -4,11 +4,7 @@ import { readFileSync } from 'node:fs';
 import { OPTIONS, type Option } from '../../src/config/options.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { INJECTIONS, REFUSALS, SKIPS, WARNINGS } from '../../src/sideload/outcome.ts';
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  return [line(head), `|${'---|'.repeat(head.length)}`, ...rows.map(line)].join('\n');
-}
+import { markdownTable, replaceSection } from '../markdown.ts';
 
 const code = (text: string): string => (text === '' ? 'empty' : `\`${text}\``);
 
@@ -19,19 +15,19 @@ function options(): string {
     code(option.default),
     option.description,
   ]);
-  return table(['Option', 'Environment variable', 'Default', 'Meaning'], rows);
+  return markdownTable(['Option', 'Environment variable', 'Default', 'Meaning'], rows);
 }
 
 function outcomes(): string {
   const unchanged = Object.entries(SKIPS).map(([reason, summary]) => ['left unchanged', code(reason), summary]);
   const injected = Object.entries(INJECTIONS).map(([reason, summary]) => ['injected', code(reason), summary]);
   const refused = Object.entries(REFUSALS).map(([reason, { code: status, summary }]) => [`refused, ${status}`, code(reason), summary]);
-  return table(['Outcome', 'Reason code', 'Why'], [...unchanged, ...injected, ...refused]);
+  return markdownTable(['Outcome', 'Reason code', 'Why'], [...unchanged, ...injected, ...refused]);
 }
 
 function warnings(): string {
   const rows = Object.entries(WARNINGS).map(([warning, summary]) => [code(warning), summary]);
-  return table(['Warning', 'What the author should know'], rows);
+  return markdownTable(['Warning', 'What the author should know'], rows);
 }
 
 function metrics(): string {
@@ -40,7 +36,7 @@ function metrics(): string {
     .map((metric) => metric as unknown as { name: string; help: string; labelNames?: readonly string[] })
     .filter(({ name }) => name.startsWith('openshell_sideload_'));
   const rows = ours.map(({ name, help, labelNames = [] }) => [code(name), labelNames.join(', '), help]);
-  return table(['Metric', 'Labels', 'Meaning'], rows);
+  return markdownTable(['Metric', 'Labels', 'Meaning'], rows);
 }
 
 /** Files of this folder, and the tables that each has. */
@@ -58,14 +54,10 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, () => string>>>> =
 export function documents(): readonly { readonly file: string; readonly now: string; readonly wanted: string }[] {
   return Object.entries(TABLES).map(([file, tables]) => {
     const now = readFileSync(new URL(file, import.meta.url), 'utf8');
-    const wanted = Object.entries(tables).reduce((text, [name, make]) => replaceTable(text, file, name, make()), now);
+    const wanted = Object.entries(tables).reduce(
+      (text, [name, make]) => replaceSection(`docs/reference/${file}`, text, `npm run docs:reference: ${name}`, name, make()),
+      now,
+    );
     return { file, now, wanted };
   });
-}
-
-function replaceTable(text: string, file: string, name: string, rows: string): string {
-  const [start, end] = [`<!-- made by npm run docs:reference: ${name} -->\n`, `\n<!-- end of ${name} -->`];
-  const [from, to] = [text.indexOf(start), text.indexOf(end)];
-  if (from === -1 || to < from) throw new Error(`docs/reference/${file} has no lines ${start.trim()} and ${end.trim()}`);
-  return `${text.slice(0, from + start.length)}${rows}${text.slice(to)}`;
 }
