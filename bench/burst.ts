@@ -10,14 +10,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { median } from 'simple-statistics';
 import { makeCgroup } from '../test/e2e/cluster/cgroup.ts';
-import { startControlPlane } from '../test/e2e/cluster/control-plane.ts';
 import { freePorts, start, waitFor } from '../test/e2e/cluster/process.ts';
 import { writeOverlay } from '../test/e2e/webhook.ts';
 import { MEMORY_LIMIT_MIB } from '../test/fuzz/product.ts';
-import { buildClient, type Sent } from './client.ts';
+import type { Sent } from './client.ts';
+import { startCluster } from './cluster.ts';
 import { compileProduct, openBench } from './harness.ts';
+import { total } from './metrics.ts';
 import { type Column, dayAndMachine, options, publish, table } from './report.ts';
-import { makeReviews, pod } from './reviews.ts';
+import { makeReviews } from './reviews.ts';
 
 const values = options({ rounds: 3, millicores: 100, only: '' });
 const { rounds, millicores } = values;
@@ -27,20 +28,12 @@ type Burst = readonly [way: keyof typeof WAYS, count: number, atOnce: number, st
 
 /** 600 is what an API server has under way at most, by its defaults: --max-requests-inflight and --max-mutating-requests-inflight. */
 const BURSTS: readonly Burst[] = [
-  ...(
-    [
-      [2000, 600, 'cold'],
-      [2000, 600, 'warm'],
-      [2000, 2000, 'cold'],
-    ] as const
-  ).map((burst): Burst => ['created', ...burst]),
-  ...(
-    [
-      [2000, 600, 'cold'],
-      [2000, 600, 'warm'],
-      [5000, 600, 'cold'],
-    ] as const
-  ).map((burst): Burst => ['shared', ...burst]),
+  ['created', 2000, 600, 'cold'],
+  ['created', 2000, 600, 'warm'],
+  ['created', 2000, 2000, 'cold'],
+  ['shared', 2000, 600, 'cold'],
+  ['shared', 2000, 600, 'warm'],
+  ['shared', 5000, 600, 'cold'],
   ...[1000, 2000, 3000].map((count): Burst => ['shared', count, count, 'cold']),
   ...[500, 2000].map((count): Burst => ['own', count, count, 'cold']),
 ];
@@ -49,14 +42,13 @@ const chosen = BURSTS.filter((burst) => cellsOf(burst).join(' ').includes(values
 const [WARM_UP_BURSTS, SETTLE_MS] = [5, 2000];
 
 const bench = await openBench();
-const send = buildClient(bench.dir);
 const [port = 0, adminPort = 0] = await freePorts(2);
 const command = [process.execPath, ...compileProduct(), `--port=${port}`, `--admin-port=${adminPort}`, '--bind-address=127.0.0.1'];
 const starts: number[] = [];
 
 /** timeoutSeconds of manifests/base/webhook.yaml: then the API server gives up. */
 const directly = (count: number, atOnce: number, own = false): Promise<Sent> =>
-  send({
+  bench.send({
     ...{ url: `https://127.0.0.1:${port}/mutate`, ca: join(bench.dir, 'tls/ca.crt'), bodies: bench.write(makeReviews(count)) },
     ...{ want: '"patchType":"JSONPatch"', 'at-once': atOnce, late: '10s', own },
   });
@@ -89,10 +81,9 @@ async function startReplica(warmUp?: () => Promise<unknown>) {
     /** Seconds of CPU taken and waited for, responses with 503, and the most resident memory so far in MiB. */
     counters: async () => {
       const metrics = await (await get('/metrics')).text();
-      const read = (series: string): number => Number(metrics.match(new RegExp(`^${series} (\\S+)$`, 'm'))?.[1] ?? 0);
       return {
-        cpu: read('process_cpu_seconds_total'),
-        unavailable: read('openshell_sideload_http_errors_total\\{code="503"\\}'),
+        cpu: total(metrics, 'process_cpu_seconds_total'),
+        unavailable: total(metrics, 'openshell_sideload_http_errors_total', 'code="503"'),
         throttled: cgroup.throttledSeconds(),
         peakMemory: Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${webhook.pid}/status`, 'utf8'))?.[1]) / 1024,
       };
@@ -104,26 +95,14 @@ async function startReplica(warmUp?: () => Promise<unknown>) {
   };
 }
 
-/** A real API server with the webhook as it ships, at an address of this machine. Returns what creates pods on it. */
+/** A real API server with the webhook as it ships, at an address of this machine. */
 async function startApiServer() {
-  const cluster = await startControlPlane(join(bench.dir, 'cluster'));
-  await cluster.run(['create', 'namespace', 'agents']);
-  await cluster.run(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled']);
-  // The controller that makes it does not run here.
-  await cluster.run(['create', 'serviceaccount', 'default', '-n', 'agents']);
+  const cluster = await startCluster(bench);
   await cluster.run(['apply', '-k', writeOverlay(bench.dir, port)]);
-  let serial = 0;
-  const create = (count: number, atOnce: number, query = ''): Promise<Sent> =>
-    send({
-      ...{ url: `https://${cluster.address}:${cluster.port}/api/v1/namespaces/agents/pods${query}`, token: 'admin-token' },
-      ...{ ca: cluster.servingCertificate, want: '/opt/openshell/bin/openshell-sandbox', 'at-once': atOnce },
-      bodies: bench.write(Array.from({ length: count }, () => JSON.stringify(pod(serial++)))),
-    });
-  const replica = await startReplica(() =>
-    waitFor('an API server that calls the webhook', async () => (await create(1, 1, '?dryRun=All')).failed === 0),
-  );
+  const isCalled = async (): Promise<boolean> => (await cluster.create(1, 1, {}, '?dryRun=All')).failed === 0;
+  const replica = await startReplica(() => waitFor('an API server that calls the webhook', isCalled));
   await replica.stop();
-  return { create, stop: cluster.stop };
+  return cluster;
 }
 
 const apiServer = chosen.some(([way]) => way === 'created') ? await startApiServer() : undefined;
@@ -135,7 +114,7 @@ async function measure([way, count, atOnce, state]: Burst) {
   };
   const replica = await startReplica(state === 'warm' ? warmUp : undefined);
   const before = await replica.counters();
-  const sent = await (way === 'created' && apiServer ? apiServer.create(count, atOnce) : directly(count, atOnce, way === 'own'));
+  const sent = await (way === 'created' && apiServer ? apiServer.create(count, atOnce, {}) : directly(count, atOnce, way === 'own'));
   const after = await replica.counters();
   await replica.stop();
   const more = (of: 'cpu' | 'unavailable' | 'throttled'): number => after[of] - before[of];
@@ -144,13 +123,13 @@ async function measure([way, count, atOnce, state]: Burst) {
 type Figures = Awaited<ReturnType<typeof measure>>;
 
 const COLUMNS: readonly Column<Figures>[] = [
-  ...(['inTime', 'late', 'failed'] as const).map((of) => ({
-    head: of === 'inTime' ? 'in time' : of,
-    digits: 0,
-    of: (each: Figures) => each[of],
-  })),
+  { head: 'in time', digits: 0, of: ({ inTime }) => inTime },
+  { head: 'late', digits: 0, of: ({ late }) => late },
+  { head: 'failed', digits: 0, of: ({ failed }) => failed },
   { head: '503', digits: 0, of: ({ unavailable }) => unavailable },
-  ...(['p50', 'p99', 'slowest'] as const).map((of) => ({ head: `${of} s`, digits: 1, of: (each: Figures) => each[of] })),
+  { head: 'p50 s', digits: 1, of: ({ p50 }) => p50 / 1000 },
+  { head: 'p99 s', digits: 1, of: ({ p99 }) => p99 / 1000 },
+  { head: 'slowest s', digits: 1, of: ({ slowest }) => slowest / 1000 },
   { head: 'CPU s', digits: 2, of: ({ cpu }) => cpu },
   { head: 'throttled s', digits: 1, of: ({ throttled }) => throttled },
   { head: 'peak RSS MiB', digits: 0, of: ({ peakMemory }) => peakMemory },

@@ -3,25 +3,21 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import jsonPatch from 'fast-json-patch';
-import { readConfig } from '../src/config/config.ts';
-import { decide } from '../src/sideload/decide.ts';
-import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
 import { namesOfService } from '../src/tls/names.ts';
 import { freePorts } from '../test/e2e/cluster/process.ts';
+import { createClient, postReview } from '../test/fuzz/client.ts';
+import { judge } from '../test/fuzz/oracle.ts';
+import { buildClient } from './client.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
-const SERVER_CORE = '0';
-const TICKS_PER_SECOND = 100;
+const [SERVER_CORE, LOAD_CORE] = ['0', '1'];
 /** All connections of a benchmark come from one address. */
 const MANY = '--max-connections-per-peer=2000';
-const { sideload } = readConfig([], {});
 
 /**
  * Compiles the product and returns the command line with which its image starts it, after `node`.
@@ -35,21 +31,21 @@ export function compileProduct(): string[] {
   return (JSON.parse(entrypoint) as string[]).slice(1).map((arg) => arg.replace(/^\/app\//, ROOT));
 }
 
-type Name = 'floor' | 'plain' | 'no-op' | 'product';
+type Name = 'floor' | 'plain' | 'product';
+/** What each response holds. */
+const WANTED: Readonly<Record<Name, string>> = { floor: '"allowed":true', plain: '"patch":"', product: '"response":{' };
 
-export type Server = Awaited<ReturnType<Awaited<ReturnType<typeof openBench>>['start']>>;
+export type Bench = Awaited<ReturnType<typeof openBench>>;
+export type Server = Awaited<ReturnType<Bench['start']>>;
 
 /** Makes a folder for certificates, logs and reviews, and a certificate. Servers end and the folder goes with this process, also when it is interrupted. */
 export async function openBench() {
   const dir = mkdtempSync(join(tmpdir(), 'sideload-bench-'));
-  const ends = new Set<() => void>();
-  process.once('exit', () => {
-    for (const end of ends) end();
-    rmSync(dir, { recursive: true });
-  });
+  process.once('exit', () => rmSync(dir, { recursive: true }));
   for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
   const tls = join(dir, 'tls');
   await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
+  const send = buildClient(dir);
   let product: string[] | undefined;
   let files = 0;
 
@@ -75,39 +71,42 @@ export async function openBench() {
       env: { ...process.env, NODE_ENV: 'production' },
     });
     const kill = (): void => void child.kill('SIGTERM');
-    ends.add(kill);
-    const agent = new Agent({ ca: readFileSync(join(tls, CA_FILE)), keepAlive: true, servername: 'localhost' });
-    const send = (body: string) => post(port, agent, body);
+    process.once('exit', kill);
+    const client = createClient(port, readFileSync(join(tls, CA_FILE), 'utf8'), 1);
     const responds = (): Promise<boolean> =>
-      send(review)
+      client
+        .send(postReview(Buffer.from(review)))
         .then(({ status }) => status === 200)
         .catch(() => false);
     while (!(await responds())) {
       if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${name} ended: ${readFileSync(logFile, 'utf8')}`);
       await sleep(2);
     }
-    const proc = `/proc/${child.pid}`;
     return {
       // Of the product; the others listen nowhere else.
       adminPort,
-      ...{ port, logFile },
+      ...{ port, logFile, pid: child.pid ?? 0 },
       /** Milliseconds from its start to its first response. */
       startMs: performance.now() - started,
-      /** Seconds of CPU that it has taken, in user and kernel mode. */
-      cpu: () => {
-        // Fields 14 and 15, counted behind the program's name, which may hold spaces (proc_pid_stat(5)).
-        const fields = readFileSync(`${proc}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-        return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-      },
-      /** Resident memory in MiB. */
-      rss: () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`${proc}/status`, 'utf8'))?.[1]) / 1024,
-      /** Checks the response to each review. @throws Error at the first that is not as it has to be */
+      /** Sends the reviews of a file over so many connections, from a core of its own; with options of client/main.go. */
+      load: (file: string, connections: number, options: Readonly<Record<string, number>>) =>
+        send(
+          {
+            ...{ url: `https://127.0.0.1:${port}/mutate`, ca: join(tls, CA_FILE), bodies: file, want: WANTED[name] },
+            ...{ 'at-once': connections, idle: connections, pid: child.pid ?? 0, ...options },
+          },
+          LOAD_CORE,
+        ),
+      /** Judges the product's response to each review. @throws InvalidAnswerError */
       check: async (reviews: readonly string[]) => {
-        for (const each of reviews) checkResponse(name, each, await send(each));
+        for (const sent of reviews.map((each) => postReview(Buffer.from(each)))) {
+          const response = await client.send(sent);
+          if (name === 'product') judge(sent, response);
+        }
       },
       stop: async () => {
-        ends.delete(kill);
-        agent.destroy();
+        process.off('exit', kill);
+        client.close();
         kill();
         if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
       },
@@ -119,40 +118,5 @@ export async function openBench() {
     writeFileSync(file, `${lines.join('\n')}\n`);
     return file;
   };
-  return { dir, write, start };
-}
-
-function post(port: number, agent: Agent, body: string): Promise<{ status: number; body: string }> {
-  const options = { host: '127.0.0.1', port, path: '/mutate', method: 'POST', agent, headers: { 'content-type': 'application/json' } };
-  return new Promise((resolve, reject) => {
-    const call = request(options, (response) => {
-      let text = '';
-      response.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: text }));
-    });
-    call.on('error', reject).end(body);
-  });
-}
-
-/** @throws Error when a response is not what the server has to send */
-function checkResponse(name: Name, review: string, { status, body }: { status: number; body: string }): void {
-  const admission = JSON.parse(review).request;
-  const { response } = JSON.parse(body);
-  const fail = (what: string): never => {
-    throw new Error(`${name}: ${what}: ${body.slice(0, 300)}`);
-  };
-  const constant = name === 'floor' || name === 'no-op';
-  const expected = decide(admission.object, sideload, UNKNOWN_CLUSTER);
-  if (status !== 200 || response.allowed !== (constant || expected.verdict !== 'refuse')) fail(`HTTP ${status}`);
-  if (constant) return;
-  if (response.uid !== admission.uid) fail('the uid of another review');
-  if (expected.verdict !== 'inject') {
-    if ((response.auditAnnotations.reason ?? response.auditAnnotations.skipped) !== expected.reason) fail(`not ${expected.reason}`);
-    return;
-  }
-  const operations = JSON.parse(Buffer.from(response.patch, 'base64').toString());
-  const outcome = decide(jsonPatch.applyPatch(admission.object, operations, true).newDocument, sideload, UNKNOWN_CLUSTER);
-  if (outcome.reason !== 'already-sideloaded') fail(`the pod is not under its supervisor (${outcome.reason})`);
+  return { dir, write, start, send };
 }

@@ -1,15 +1,15 @@
 /** Reviews as an API server sends them for pods of an agent platform: ordinary ones, large ones, and a mixture of all kinds. */
 
+import type { V1Container, V1Volume } from '@kubernetes/client-node';
 import jsonPatch from 'fast-json-patch';
 import { readConfig } from '../src/config/config.ts';
 import { SANDBOX_LABEL } from '../src/sideload/contract.ts';
 import { decide } from '../src/sideload/decide.ts';
-import type { Container, Pod } from '../src/sideload/pod.ts';
+import type { Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { REFUSED_PODS } from '../test/refusals.ts';
 import { review } from '../test/reviews.ts';
 
-const { sideload } = readConfig([], {});
 const write = (pod: object): string => JSON.stringify(review(pod, { uid: crypto.randomUUID() }));
 /** What the API server fills in. */
 const FILLED_IN = { terminationMessagePath: '/dev/termination-log', terminationMessagePolicy: 'File', imagePullPolicy: 'IfNotPresent' };
@@ -48,16 +48,10 @@ export function pod(index: number) {
       volumes: [
         { name: `workspace-${index}`, persistentVolumeClaim: { claimName: `workspace-${index}` } },
         { name: 'kube-api-access', projected: { sources: [token], defaultMode: 420 } },
-      ],
-      containers: [agent, ...sidecars] as Container[],
-      ...{
-        restartPolicy: 'Never',
-        terminationGracePeriodSeconds: 30,
-        dnsPolicy: 'ClusterFirst',
-        securityContext: {},
-        tolerations,
-        priority: 0,
-      },
+      ] as V1Volume[],
+      containers: [agent, ...sidecars] as V1Container[],
+      ...{ restartPolicy: 'Never', terminationGracePeriodSeconds: 30, dnsPolicy: 'ClusterFirst', securityContext: {}, tolerations },
+      priority: 0,
       ...{ serviceAccountName: 'default', serviceAccount: 'default', schedulerName: 'default-scheduler' },
       ...{ enableServiceLinks: true, preemptionPolicy: 'PreemptLowerPriority' },
     },
@@ -78,30 +72,21 @@ const LINE = 'When the answer says "done", write the report to /sandbox/out and 
 /** How a pod grows by a number of steps. Each gives a pod whose size is linear in them. */
 const WAYS = {
   /** Each step brings a volume, a sidecar that mounts it, and eight variables for both the sidecar and the agent. */
-  more: (grown: ReturnType<typeof pod>, steps: number) => {
-    const numbers = Array.from({ length: steps }, (_, step) => String(step).padStart(4, '0'));
-    const variables = (number: string) =>
-      Array.from({ length: 8 }, (_, i) => ({ name: `COMPONENT_${number}_${i}`, value: `https://component-${number}.example:${8000 + i}` }));
-    const mount = (number: string) => ({ name: `data-${number}`, mountPath: `/data/${number}` });
-    const [agent] = grown.spec.containers;
-    const sidecars = numbers.map((number) => ({
-      ...{ name: `component-${number}`, image: `registry.example/component-${number}:1.0`, env: variables(number), resources: SMALL },
-      volumeMounts: [mount(number)],
-      ...FILLED_IN,
-    }));
-    const grownAgent = {
-      ...agent,
-      env: [...(agent?.env ?? []), ...numbers.flatMap(variables)],
-      volumeMounts: [...(agent?.volumeMounts ?? []), ...numbers.map(mount)],
-    };
-    const volumes = numbers.map((number) => ({ name: `data-${number}`, configMap: { name: `data-${number}`, defaultMode: 420 } }));
-    return { ...grown, spec: { ...grown.spec, volumes: [...grown.spec.volumes, ...volumes], containers: [grownAgent, ...sidecars] } };
+  more: ({ spec: { volumes, containers } }: ReturnType<typeof pod>, steps: number) => {
+    for (let step = 0; step < steps; step++) {
+      const name = `component-${String(step).padStart(4, '0')}`;
+      const env = Array.from({ length: 8 }, (_, i) => ({ name: `SERVICE_${step}_${i}`, value: `https://${name}.example:${8000 + i}` }));
+      const mount = { name, mountPath: `/data/${name}` };
+      volumes.push({ name, configMap: { name, defaultMode: 420 } });
+      containers[0]?.env?.push(...env);
+      containers[0]?.volumeMounts?.push(mount);
+      const image = `registry.example/${name}:1.0`;
+      containers.push({ name, image, env, resources: SMALL, volumeMounts: [mount], ...FILLED_IN });
+    }
   },
   /** Each step is a line more in each of four variables of the agent: configuration, prompts. */
-  longer: (grown: ReturnType<typeof pod>, steps: number) => {
-    const texts = Array.from({ length: 4 }, (_, i) => ({ name: `PROMPT_${i}`, value: LINE.repeat(steps) }));
-    const [agent] = grown.spec.containers;
-    return { ...grown, spec: { ...grown.spec, containers: [{ ...agent, env: [...(agent?.env ?? []), ...texts] }] } };
+  longer: ({ spec: { containers } }: ReturnType<typeof pod>, steps: number) => {
+    for (let i = 0; i < 4; i++) containers[0]?.env?.push({ name: `PROMPT_${i}`, value: LINE.repeat(steps) });
   },
 };
 export type Way = keyof typeof WAYS;
@@ -112,7 +97,11 @@ export type Way = keyof typeof WAYS;
  * @param bytes of each; a pod that has not grown has 2.4 KB
  */
 export function grownReviews(way: Way, bytes: number, count: number): string[] {
-  const make = (index: number, steps: number): string => write(WAYS[way](pod(index * SMALLEST), steps));
+  const make = (index: number, steps: number): string => {
+    const grown = pod(index * SMALLEST);
+    WAYS[way](grown, steps);
+    return write(grown);
+  };
   const [none, one] = [0, 1].map((steps) => make(0, steps).length) as [number, number];
   const steps = Math.max(0, Math.round((bytes - none) / (one - none)));
   return Array.from({ length: count }, (_, index) => make(index, steps));
@@ -132,7 +121,7 @@ function mixedPod(index: number): Pod {
   if (index % ODD !== ODD / 2) return ordinary;
   if (number % 2 === 1) return { ...ordinary, metadata: { ...ordinary.metadata, labels: { [SANDBOX_LABEL]: 'false' } } };
   // As the API server sends it when it calls the webhook a second time.
-  const outcome = decide(ordinary, sideload, UNKNOWN_CLUSTER);
+  const outcome = decide(ordinary, readConfig([], {}).sideload, UNKNOWN_CLUSTER);
   return outcome.verdict === 'inject' ? jsonPatch.applyPatch(ordinary, [...outcome.operations], false, false).newDocument : ordinary;
 }
 

@@ -2,39 +2,36 @@
  * `npm run soak`: the product under full load for ten minutes, with reviews of all kinds. Fails when memory or latency grow,
  * when its event loop is held up, or when a review gets no response.
  *
- * wrk sends the next review on a connection as soon as it has the response, and so leaves the server no rest; connections are
- * made again for each slice. `--minutes=10 --slice=10 --connections=16`, slices in seconds; `--write` puts tables and plot into
+ * The next review follows on a connection as soon as the response is there, so that the server has no rest; connections are made
+ * again for each slice. `--minutes=10 --slice=10 --connections=16`, slices in seconds; `--write` puts tables and plot into
  * docs/performance.md and docs/images.
  */
 
 import { truncateSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { linearRegression, median } from 'simple-statistics';
-import { markdownTable } from '../docs/markdown.ts';
+import type { Sent } from './client.ts';
 import { openBench } from './harness.ts';
-import { type Load, load, requireWrk } from './load.ts';
-import { type Column, dayAndMachine, limits, options, plot, publish } from './report.ts';
+import { total } from './metrics.ts';
+import { type Column, dayAndMachine, limits, options, plot, publish, table } from './report.ts';
 import { mixedReviews } from './reviews.ts';
 
 const WARM_UP_SECONDS = 10;
 const LIMITS = { rss: 1.05, p99: 1.2, loopMs: 50 };
 
 /** What is measured of one slice. */
-interface Slice extends Load {
+interface Slice extends Sent {
   /** From the start of the soak to the slice's end. */
   readonly minutes: number;
-  /** The highest of one reading a second, in MiB. */
-  readonly rss: number;
   /** Milliseconds, as prom-client's nodejs_eventloop_lag_max_seconds and _p99_seconds tell it: the 10 ms between two beats of its timer are part of it. */
   readonly loopMax: number;
   readonly loopP99: number;
 }
 
 const COLUMNS: readonly Column<Slice>[] = [
-  { head: 'req/s', digits: 0, of: ({ requestsPerSecond }) => requestsPerSecond },
+  { head: 'req/s', digits: 0, of: ({ perSecond }) => perSecond },
   { head: 'p50 ms', digits: 2, of: ({ p50 }) => p50 },
   { head: 'p99 ms', digits: 2, of: ({ p99 }) => p99 },
-  { head: 'longest ms', digits: 0, of: ({ max }) => max },
+  { head: 'longest ms', digits: 0, of: ({ slowest }) => slowest },
   { head: 'RSS MiB', digits: 0, of: ({ rss }) => rss },
   { head: 'loop delay p99 ms', digits: 1, of: ({ loopP99 }) => loopP99 },
   { head: 'loop delay max ms', digits: 1, of: ({ loopMax }) => loopMax },
@@ -43,49 +40,35 @@ const COLUMNS: readonly Column<Slice>[] = [
 const values = options({ minutes: 10, slice: 10, connections: 16 });
 const { minutes, slice: sliceSeconds, connections } = values;
 
-requireWrk();
 const bench = await openBench();
 const reviews = mixedReviews();
 const file = bench.write(reviews);
 const server = await bench.start('product', reviews[0] ?? '');
 
-/** Reads the metrics; each reading starts the event loop's histogram again. Returns the sum of a metric over its labels. */
-async function scrape(): Promise<(metric: string, label?: string) => number> {
+/** Reads the metrics; each reading starts the event loop's histogram again. */
+async function scrape(): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${server.adminPort}/metrics`);
-  const text = await response.text();
-  if (!response.ok) throw new Error(`/metrics: HTTP ${response.status}: ${text}`);
-  return (metric, label = '') => {
-    const lines = text.matchAll(new RegExp(`^${metric}(?:\\{[^}]*${label}[^}]*\\})? (\\S+)$`, 'gm'));
-    return [...lines].reduce((sum, [, value]) => sum + Number(value), 0);
-  };
-}
-
-/** The highest of one reading a second, until the work is done. */
-async function highestRss(work: Promise<unknown>): Promise<number> {
-  const ended = work.then(() => true);
-  let highest = server.rss();
-  while (!(await Promise.race([ended, sleep(1000, false)]))) highest = Math.max(highest, server.rss());
-  return highest;
+  if (!response.ok) throw new Error(`/metrics: HTTP ${response.status}`);
+  return response.text();
 }
 
 await server.check(reviews);
-await load(server.port, file, connections, WARM_UP_SECONDS);
+await server.load(file, connections, { seconds: WARM_UP_SECONDS });
 await scrape();
 const started = performance.now();
 const slices: Slice[] = [];
 while (performance.now() - started < minutes * 60_000) {
-  const loading = load(server.port, file, connections, sliceSeconds);
-  const [rss, figures] = await Promise.all([highestRss(loading), loading]);
-  const metrics = await scrape();
+  const sent = await server.load(file, connections, { seconds: sliceSeconds });
+  const page = await scrape();
   // A million reviews are 300 MB of log.
   truncateSync(server.logFile);
-  const [loopMax, loopP99] = ['max', 'p99'].map((which) => metrics(`nodejs_eventloop_lag_${which}_seconds`) * 1000) as [number, number];
-  const slice = { ...figures, minutes: (performance.now() - started) / 60_000, rss, loopMax, loopP99 };
+  const [loopMax, loopP99] = ['max', 'p99'].map((which) => total(page, `nodejs_eventloop_lag_${which}_seconds`) * 1000) as [number, number];
+  const slice = { ...sent, minutes: (performance.now() - started) / 60_000, loopMax, loopP99 };
   slices.push(slice);
   const shown = COLUMNS.map(({ head, of, digits }) => `${head} ${of(slice).toFixed(digits)}`);
-  process.stderr.write(`${slice.minutes.toFixed(1)} min: ${shown.join(', ')}, errors ${slice.errors}\n`);
+  process.stderr.write(`${slice.minutes.toFixed(1)} min: ${shown.join(', ')}, errors ${slice.failed}\n`);
 }
-const metrics = await scrape();
+const page = await scrape();
 await server.stop();
 
 /** Of ten minutes, the second and the last one; and the first and the last third. */
@@ -95,8 +78,8 @@ const middle = (some: readonly Slice[], of: keyof Slice): number =>
 const rss = middle(slices.slice(-tenth), 'rss') / middle(slices.slice(tenth, 2 * tenth), 'rss');
 const p99 = middle(slices.slice(-third), 'p99') / middle(slices.slice(0, third), 'p99');
 const loop = Math.max(...slices.map(({ loopMax }) => loopMax));
-const errors = slices.reduce((sum, slice) => sum + slice.errors, 0);
-const lost = metrics('openshell_sideload_log_lines_lost_total');
+const errors = slices.reduce((sum, slice) => sum + slice.failed, 0);
+const lost = total(page, 'openshell_sideload_log_lines_lost_total');
 const growth = linearRegression(slices.slice(tenth).map((slice) => [slice.minutes / 60, slice.rss])).m;
 const rows = [
   ['RSS, last tenth of the time to the second', rss.toFixed(3), `<= ${LIMITS.rss}`, rss <= LIMITS.rss],
@@ -106,18 +89,13 @@ const rows = [
   ['log lines lost', String(lost), '0', lost === 0],
   ['RSS, MiB an hour (least squares, from the second tenth on)', growth.toFixed(1), '', undefined],
 ] as const;
-const summary = (name: string, of: (numbers: number[]) => number): string[] => [
-  name,
-  ...COLUMNS.map((column) => of(slices.map(column.of)).toFixed(column.digits)),
-];
-const lines = [summary('lowest', (all) => Math.min(...all)), summary('median', median), summary('highest', (all) => Math.max(...all))];
 const responses = (outcome: string): string =>
-  metrics('openshell_sideload_admissions_total', `outcome="${outcome}"`).toLocaleString('en-US');
+  total(page, 'openshell_sideload_admissions_total', `outcome="${outcome}"`).toLocaleString('en-US');
 const counts = `${responses('inject')} injected, ${responses('refuse')} refused, ${responses('skip')} left unchanged`;
 const parts = [
   '![Memory, latency and event loop delay over time](images/soak.svg)',
   limits(['over the soak', 'measured', 'limit', 'holds'], rows),
-  markdownTable(['slice', ...COLUMNS.map(({ head }) => head)], lines),
+  table(['slices'], COLUMNS, [{ cells: [String(slices.length)], rounds: slices }]),
   `${dayAndMachine()}; ${minutes} minutes in slices of ${sliceSeconds} s, ${connections} connections, TLS 1.3, server and load on a core each; ${counts}`,
 ];
 publish('soak', parts.join('\n\n'), values.write);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { difference, type Histogram, mean, NONE, quantile, readHistogram, shareWithin } from '../bench/histogram.ts';
+import { total } from '../bench/metrics.ts';
 import { spread } from '../bench/report.ts';
 import { grownReviews, mixedReviews } from '../bench/reviews.ts';
 import { readConfig } from '../src/config/config.ts';
@@ -31,55 +31,20 @@ describe('the reviews of the benchmarks', () => {
   });
 });
 
-describe('a histogram of a /metrics page', () => {
-  const TEXT = `# TYPE calls_seconds histogram
+it('a metric of a /metrics page is added up over the series with the labels', () => {
+  const page = `# TYPE calls_seconds histogram
 calls_seconds_bucket{name="a",type="admit",le="0.005"} 60
-calls_seconds_bucket{name="a",type="admit",le="0.025"} 90
 calls_seconds_bucket{name="a",type="admit",le="+Inf"} 96
-calls_seconds_sum{name="a",type="admit"} 0.75
-calls_seconds_count{name="a",type="admit"} 96
 calls_seconds_bucket{name="b",type="admit",le="0.005"} 1
-calls_seconds_bucket{name="b",type="admit",le="+Inf"} 4
+calls_seconds_sum{name="a",type="admit"} 0.75
 calls_seconds_sum{name="b",type="admit"} 5e-01
-calls_seconds_count{name="b",type="admit"} 4
-calls_seconds_count{name="a",type="validating"} 8
-calls_seconds_summary_count 8
+calls_seconds_sum{name="b",type="validating"} 8
+calls_seconds_sum_of_all 8
+lost_total 3
 `;
-  /** 10 up to 0.1, 30 up to 0.2, 8 up to 0.4, 2 beyond. */
-  const FIFTY: Histogram = {
-    buckets: [
-      [0.1, 10],
-      [0.2, 40],
-      [0.4, 48],
-      [Number.POSITIVE_INFINITY, 50],
-    ],
-    sum: 8,
-    count: 50,
-  };
-
-  it('adds up the series that carry the labels', () => {
-    expect(readHistogram(TEXT, 'calls_seconds', { type: 'admit' })).toEqual({
-      buckets: [
-        [0.005, 61],
-        [0.025, 90],
-        [Number.POSITIVE_INFINITY, 100],
-      ],
-      sum: 1.25,
-      count: 100,
-    });
-    expect(readHistogram(TEXT, 'others_seconds')).toEqual(NONE);
-  });
-
-  it('has what happened between two readings', () => {
-    expect(difference(FIFTY, NONE)).toEqual(FIFTY);
-    expect(difference(FIFTY, FIFTY)).toMatchObject({ sum: 0, count: 0 });
-  });
-
-  it('has a mean, shares and quantiles as Prometheus estimates them', () => {
-    expect([mean(FIFTY), shareWithin(FIFTY, 0.2), shareWithin(FIFTY, 0.3)]).toEqual([0.16, 0.8, Number.NaN]);
-    expect([0.1, 0.5, 0.99].map((q) => quantile(FIFTY, q))).toEqual([0.05, 0.15, 0.4].map((value) => expect.closeTo(value)));
-    expect(quantile(NONE, 0.5)).toBeNaN();
-  });
+  expect(total(page, 'calls_seconds_sum', 'type="admit"')).toBe(1.25);
+  expect(total(page, 'calls_seconds_bucket', 'type="admit"', 'le="0.005"')).toBe(61);
+  expect([total(page, 'lost_total'), total(page, 'other_total')]).toEqual([3, 0]);
 });
 
 it('a cell shows the median of the rounds, with the lowest and the highest if they differ', () => {

@@ -2,16 +2,19 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
-	"sort"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -21,9 +24,8 @@ import (
 const limit = 30 * time.Second
 
 type result struct {
-	ok      bool
-	elapsed time.Duration
-	failure string
+	begin, end time.Time
+	failure    string
 }
 
 func main() {
@@ -34,46 +36,80 @@ func main() {
 	want := flag.String("want", "", "what each response has to hold")
 	atOnce := flag.Int("at-once", 1, "how many are sent side by side")
 	late := flag.Duration("late", limit, "after this a response is late")
-	seconds := flag.Float64("seconds", 0, "stop after so many seconds; 0: when all bodies are sent")
+	warmUp := flag.Float64("warm-up", 0, "seconds before anything is measured")
+	seconds := flag.Float64("seconds", 0, "stop after so many seconds more, with the bodies again from the first; 0: after -count")
+	count := flag.Int("count", 0, "how many are sent, with the bodies again from the first; 0: each once")
 	own := flag.Bool("own", false, "a connection for each body, none is kept")
+	idle := flag.Int("idle", 25, "so many connections are kept; client-go keeps 25")
+	pid := flag.String("pid", "", "process whose CPU time and memory are measured")
 	flag.Parse()
 
 	// As k8s.io/apiserver, pkg/util/webhook/client.go: HTTP/1.1, no limit of connections for a host.
 	config := &rest.Config{Host: *url, BearerToken: *token, Timeout: limit}
-	config.TLSClientConfig = rest.TLSClientConfig{CAFile: *ca, NextProtos: []string{"http/1.1"}}
-	client, err := rest.HTTPClientFor(config)
-	exitOn(err)
-	input, err := os.Open(*file)
-	exitOn(err)
+	config.TLSClientConfig = rest.TLSClientConfig{CAData: must(os.ReadFile(*ca)), NextProtos: []string{"http/1.1"}}
+	config.Wrap(func(transport http.RoundTripper) http.RoundTripper {
+		wrapper := transport.(interface{ WrappedRoundTripper() http.RoundTripper })
+		wrapper.WrappedRoundTripper().(*http.Transport).MaxIdleConnsPerHost = *idle
+		return transport
+	})
+	client := must(rest.HTTPClientFor(config))
+	bodies := bytes.Split(bytes.TrimSpace(must(os.ReadFile(*file))), []byte("\n"))
+	if *count == 0 {
+		*count = len(bodies)
+	}
 
-	bodies := make(chan []byte)
+	start := time.Now().Add(time.Duration(*warmUp * float64(time.Second)))
+	var before float64
+	time.AfterFunc(time.Until(start), func() { before, _ = usage(*pid) })
+	var next atomic.Int64
 	results := make(chan result, 1024)
-	started := time.Now()
-	go func() {
-		defer close(bodies)
-		lines := bufio.NewScanner(input)
-		lines.Buffer(nil, 16<<20)
-		for lines.Scan() && (*seconds == 0 || time.Since(started).Seconds() < *seconds) {
-			bodies <- bytes.Clone(lines.Bytes())
-		}
-	}()
 	var senders sync.WaitGroup
 	for range *atOnce {
 		senders.Go(func() {
-			for body := range bodies {
+			for index := int(next.Add(1)) - 1; *seconds > 0 || index < *count; index = int(next.Add(1)) - 1 {
 				begin := time.Now()
-				failure := send(client, *url, body, *want, *own)
-				results <- result{failure == "", time.Since(begin), failure}
+				if *seconds > 0 && begin.Sub(start).Seconds() >= *seconds {
+					return
+				}
+				failure := send(client, *url, bodies[index%len(bodies)], *want, *own)
+				results <- result{begin, time.Now(), failure}
 			}
 		})
 	}
 	go func() { senders.Wait(); close(results) }()
-	report(results, started, *late)
+
+	var times []float64
+	counts := map[string]int{}
+	end, failure := start, ""
+	for each := range results {
+		if each.begin.Before(start) && each.failure == "" {
+			continue
+		}
+		end = each.end
+		times = append(times, each.end.Sub(each.begin).Seconds()*1000)
+		switch {
+		case each.failure != "":
+			counts["failed"]++
+			failure = each.failure
+		case each.end.Sub(each.begin) > *late:
+			counts["late"]++
+		default:
+			counts["inTime"]++
+		}
+	}
+	slices.Sort(times)
+	at := func(share float64) float64 { return times[int(math.Ceil(share*float64(len(times))))-1] }
+	cpu, rss := usage(*pid)
+	done := float64(counts["inTime"] + counts["late"])
+	check(json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"inTime": counts["inTime"], "late": counts["late"], "failed": counts["failed"], "failure": failure,
+		"p50": at(0.5), "p99": at(0.99), "slowest": at(1),
+		"perSecond": done / end.Sub(start).Seconds(), "cpu": (cpu - before) / max(1, done) * 1e6, "rss": rss,
+	}))
 }
 
 func send(client *http.Client, url string, body []byte, want string, own bool) string {
-	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
-	exitOn(err)
+	request := must(http.NewRequest(http.MethodPost, url, bytes.NewReader(body)))
 	request.Header.Set("Content-Type", "application/json")
 	request.Close = own
 	response, err := client.Do(request)
@@ -88,31 +124,25 @@ func send(client *http.Client, url string, body []byte, want string, own bool) s
 	return ""
 }
 
-func report(results <-chan result, started time.Time, late time.Duration) {
-	var times []float64
-	counts := map[string]int{}
-	failure := ""
-	for each := range results {
-		times = append(times, each.elapsed.Seconds())
-		switch {
-		case !each.ok:
-			counts["failed"]++
-			failure = each.failure
-		case each.elapsed > late:
-			counts["late"]++
-		default:
-			counts["inTime"]++
-		}
+// The CPU time of a process in seconds, user and kernel mode, and its resident memory in MiB (proc_pid_stat(5)).
+func usage(pid string) (cpu, rss float64) {
+	if pid == "" {
+		return 0, 0
 	}
-	sort.Float64s(times)
-	at := func(share float64) float64 { return times[max(0, int(share*float64(len(times))+0.999999)-1)] }
-	exitOn(json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"inTime": counts["inTime"], "late": counts["late"], "failed": counts["failed"], "failure": failure,
-		"seconds": time.Since(started).Seconds(), "p50": at(0.5), "p99": at(0.99), "slowest": at(1),
-	}))
+	stat := string(must(os.ReadFile("/proc/" + pid + "/stat")))
+	// The program's name may hold spaces; fields 14, 15 and 24 follow it.
+	fields := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
+	number := func(index int) float64 { return must(strconv.ParseFloat(fields[index], 64)) }
+	const ticks, page = 100, 4096
+	return (number(11) + number(12)) / ticks, number(21) * page / (1 << 20)
 }
 
-func exitOn(err error) {
+func must[T any](value T, err error) T {
+	check(err)
+	return value
+}
+
+func check(err error) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)

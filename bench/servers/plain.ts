@@ -3,20 +3,15 @@
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { readConfig } from '../../src/config/config.ts';
 import { decide } from '../../src/sideload/decide.ts';
-import type { Pod } from '../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
-import { httpsServer, listen } from './listen.ts';
+import { serve } from './serve.ts';
 
 const { sideload } = readConfig([], {});
 
-const app = httpsServer();
-app.post<{ Body: { request: { uid: string; object: Pod } } }>('/mutate', (request, reply) => {
-  const { uid, object } = request.body.request;
+await serve(({ uid, object }) => {
   const changed = structuredClone(object);
   const outcome = decide(object, sideload, UNKNOWN_CLUSTER);
   if (outcome.verdict === 'inject') jsonPatch.applyPatch(changed, outcome.operations as Operation[]);
   const patch = Buffer.from(JSON.stringify(jsonPatch.compare(object, changed))).toString('base64');
-  const response = { uid, allowed: true, patchType: 'JSONPatch', patch };
-  reply.send({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response });
+  return { uid, allowed: true, patchType: 'JSONPatch', patch };
 });
-await listen(app);
