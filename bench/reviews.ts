@@ -116,7 +116,7 @@ const ODD = 12;
 function mixedPod(index: number): Pod {
   const ordinary = pod(index) as Pod;
   const number = Math.floor(index / ODD);
-  const refused = REFUSED_PODS.filter(({ flags, facts }) => !flags && !facts);
+  const refused = REFUSED_PODS.filter(({ flags, facts, image }) => !flags && !facts && !image);
   if (index % ODD === 0) return refused[number % refused.length]?.pod ?? {};
   if (index % ODD !== ODD / 2) return ordinary;
   if (number % 2 === 1) return { ...ordinary, metadata: { ...ordinary.metadata, labels: { [SANDBOX_LABEL]: 'false' } } };

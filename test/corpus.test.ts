@@ -8,9 +8,11 @@ import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { misfit } from '../src/sideload/shape.ts';
 import { labelled, nameOf, readCorpus } from './corpus.ts';
 import { expectSideloaded } from './invariants.ts';
+import { NO_LOOKUP } from './refusals.ts';
 
 /** Pods of others bring no policy, and many a probe. */
-const settings = readConfig(['--policy=configmap:sandbox-policy', '--unreachable-probes=warn'], {}).sideload;
+
+const settings = readConfig(['--policy=configmap:sandbox-policy', '--unreachable-probes=warn', ...NO_LOOKUP], {}).sideload;
 const corpus = readCorpus();
 const cases = corpus.map((manifest) => [nameOf(manifest), manifest] as const);
 

@@ -2,14 +2,20 @@ import jsonPatch, { type Operation } from 'fast-json-patch';
 import { describe, expect, it } from 'vitest';
 import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
+import type { ImageFacts, UnknownImage } from '../src/sideload/image-facts.ts';
 import { type Inject, type Outcome, REFUSALS } from '../src/sideload/outcome.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';
 import { type ClusterFacts, enforcing, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { agent, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
-import { ANY_METHOD, DROPPING, ENFORCED, installed, method, REFUSED_PODS, sidecarTopology, UNANSWERED } from './refusals.ts';
+import { ANY_METHOD, DROPPING, ENFORCED, installed, method, NO_LOOKUP, REFUSED_PODS, sidecarTopology, UNANSWERED } from './refusals.ts';
 
-function outcomeOf(pod: Pod, flags: readonly string[] = [], facts: ClusterFacts = UNKNOWN_CLUSTER): Outcome {
-  return decide(pod, readConfig(flags, {}).sideload, facts);
+function outcomeOf(
+  pod: Pod,
+  flags: readonly string[] = [],
+  facts: ClusterFacts = UNKNOWN_CLUSTER,
+  image?: ImageFacts | UnknownImage,
+): Outcome {
+  return decide(pod, readConfig(flags, {}).sideload, facts, image);
 }
 
 function inject(pod: Pod, flags: readonly string[] = [], facts?: ClusterFacts): Inject {
@@ -21,8 +27,8 @@ function inject(pod: Pod, flags: readonly string[] = [], facts?: ClusterFacts): 
 const KEEPING: ClusterFacts = { imageVolumes: 'kept', serverVersion: 'v1.36.3', nodes: { total: 3, mountingImages: 3 } };
 
 describe('a pod is refused with a sentence that says what to change', () => {
-  it.each(REFUSED_PODS)('$reason: $why', ({ pod, flags, facts, reason, says }) => {
-    const outcome = outcomeOf(pod, flags, facts);
+  it.each(REFUSED_PODS)('$reason: $why', ({ pod, flags, facts, image, reason, says }) => {
+    const outcome = outcomeOf(pod, flags, facts, image);
     expect(outcome).toMatchObject({ verdict: 'refuse', reason, message: expect.stringContaining(says) });
   });
 
@@ -30,11 +36,11 @@ describe('a pod is refused with a sentence that says what to change', () => {
     expect(new Set(REFUSED_PODS.map(({ reason }) => reason))).toEqual(new Set(Object.keys(REFUSALS)));
   });
 
-  it.each(REFUSED_PODS)('below 256 characters, whatever the names: $reason, $why', ({ pod, flags, facts }) => {
+  it.each(REFUSED_PODS)('below 256 characters, whatever the names: $reason, $why', ({ pod, flags, facts, image }) => {
     const stretched = JSON.parse(
       JSON.stringify(pod).replaceAll(/"(agent|spy|data|worker|fetch|imagevolume|True|evil)"/g, (_, word) => `"${`${word}-`.repeat(60)}"`),
     ) as Pod;
-    const outcome = outcomeOf(stretched, flags, facts);
+    const outcome = outcomeOf(stretched, flags, facts, image);
     expect(outcome.verdict).toBe('refuse');
     if (outcome.verdict === 'refuse') expect(outcome.message.length, outcome.message).toBeLessThan(256);
   });
@@ -489,7 +495,7 @@ describe('warnings', () => {
     { why: 'a read-only root file system', container: { securityContext: { readOnlyRootFilesystem: true } }, codes: ['read-only-root'] },
     { why: 'no exec in a probe', container: { livenessProbe: {} }, codes: [] },
   ])('$why', ({ container, codes }) => {
-    const flags = ['--missing-policy=warn', '--unreachable-probes=warn'];
+    const flags = [...NO_LOOKUP, '--missing-policy=warn', '--unreachable-probes=warn'];
     expect(inject(sandbox({ spec: { containers: [agent(container)] } }), flags).warnings.map(({ code }) => code)).toEqual(codes);
   });
 
@@ -593,7 +599,7 @@ describe('warnings', () => {
         annotations: { 'openshell.ai/sandbox-container': name },
         spec: { containers: [everything, ...others], hostPID: true, hostIPC: true },
       }),
-      ['--missing-policy=warn'],
+      ['--missing-policy=warn', ...NO_LOOKUP],
       { ...KEEPING, nodes: { total: 15_000, mountingImages: 14_999 } },
     );
     expect(warnings.map(({ code }) => code)).toEqual([

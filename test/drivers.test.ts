@@ -12,6 +12,7 @@ import type { Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { readGolden } from './goldens.ts';
 import { sandbox } from './pods.ts';
+import { NO_LOOKUP } from './refusals.ts';
 
 const IMAGE_VOLUME = 'openshell-driver-image-volume';
 const INIT_CONTAINER = 'openshell-driver-init-container';
@@ -24,9 +25,9 @@ const MOUNTS: Record<string, number> = { [IMAGE_VOLUME]: 2, [INIT_CONTAINER]: 2,
 const VOLUMES: Record<string, number> = { [IMAGE_VOLUME]: 2, [INIT_CONTAINER]: 2, [SIDECAR]: 0, [OPENSHIFT]: 0 };
 
 function outcomeOf(name: string, operations: readonly Operation[]): { outcome: Outcome; pod: Pod } {
-  const { pod, config } = readGolden(name);
+  const { pod, flags } = readGolden(name);
   const changed = jsonPatch.applyPatch(structuredClone(pod), operations, true).newDocument;
-  return { outcome: decide(changed, config.sideload, UNKNOWN_CLUSTER), pod: changed };
+  return { outcome: decide(changed, readConfig([...flags, ...NO_LOOKUP], {}).sideload, UNKNOWN_CLUSTER), pod: changed };
 }
 
 const remove = (path: string): Operation => ({ op: 'remove', path });
@@ -115,7 +116,7 @@ describe('a pod that claims to have a supervisor is injected', () => {
       pod: sandbox({ spec: { containers: [{ name: 'agent', command: ['/opt/openshell/bin/openshell-sandbox'] }] } }),
     },
   ])('$why', ({ pod }) => {
-    const outcome = decide(pod, readConfig(['--missing-policy=warn'], {}).sideload, UNKNOWN_CLUSTER);
+    const outcome = decide(pod, readConfig(['--missing-policy=warn', ...NO_LOOKUP], {}).sideload, UNKNOWN_CLUSTER);
     if (outcome.verdict !== 'inject') throw new Error(JSON.stringify(outcome));
     const { newDocument } = jsonPatch.applyPatch(structuredClone(pod), outcome.operations as Operation[], true);
     expect(newDocument.spec?.volumes?.map(({ name }) => name)).toEqual(['openshell-supervisor-bin']);

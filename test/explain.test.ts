@@ -9,7 +9,7 @@ import { type ClusterFacts, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts'
 import { readCorpus } from './corpus.ts';
 import { listGoldens, readGolden } from './goldens.ts';
 import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from './pods.ts';
-import { DROPPING, ENFORCED, method, REFUSED_PODS } from './refusals.ts';
+import { DROPPING, ENFORCED, method, NO_LOOKUP, REFUSED_PODS } from './refusals.ts';
 
 const AROUND: Surroundings = {
   namespace: { name: 'agents', labels: { 'openshell.ai/sideload': 'enabled' } },
@@ -194,8 +194,8 @@ describe('a pod is explained step by step', () => {
     );
   });
 
-  it.each(REFUSED_PODS)('with one failed step, the one that refuses: $why', ({ pod, flags = [], facts, reason }) => {
-    const steps = explainPod(pod, undefined, readConfig(flags, {}), facts ?? UNKNOWN_CLUSTER);
+  it.each(REFUSED_PODS)('with one failed step, the one that refuses: $why', ({ pod, flags = [], facts, image, reason }) => {
+    const steps = explainPod(pod, undefined, readConfig(flags, {}), facts ?? UNKNOWN_CLUSTER, image);
     expect(steps.filter(({ mark }) => mark === 'no').map(({ name }) => name)).toEqual([REFUSALS[reason].step]);
     // Nothing is told of what was not looked at.
     expect(steps.slice(-2).map(({ mark }) => mark)).toEqual(['no', 'result']);
@@ -203,7 +203,7 @@ describe('a pod is explained step by step', () => {
   });
 
   it('with no failed step where it is injected or needs no change', () => {
-    const pods = [...listGoldens().inputs.map((name) => readGolden(name)), ...readCorpus().map(({ pod }) => ({ pod, flags: [] }))];
+    const pods = [...listGoldens().inputs.map((name) => readGolden(name)), ...readCorpus().map(({ pod }) => ({ pod, flags: NO_LOOKUP }))];
     expect(pods.length).toBeGreaterThan(180);
     for (const { pod, flags } of pods) {
       const { reason, verdict } = decide(pod, readConfig(flags, {}).sideload, UNKNOWN_CLUSTER);

@@ -18,6 +18,7 @@ import type { Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { readCorpus } from './corpus.ts';
 import { sandbox } from './pods.ts';
+import { NO_LOOKUP } from './refusals.ts';
 import { isSideloaded } from './sideloaded.ts';
 import { oddWord, sharingDocument } from './yaml.ts';
 
@@ -215,13 +216,13 @@ describe('which objects hold pods', () => {
     ['agents.x-k8s.io/v1beta1', 'Sandbox', '/spec/podTemplate', { spec: { podTemplate: template } }],
     ['agents.x-k8s.io/v1alpha1', 'Sandbox', '/spec/podTemplate', { spec: { podTemplate: template } }],
     ['extensions.agents.x-k8s.io/v1beta1', 'SandboxTemplate', '/spec/podTemplate', { spec: { podTemplate: template } }],
-  ])('%s %s: at "%s"', (apiVersion, kind, pointer, rest) => {
+  ])('%s %s: at "%s"', async (apiVersion, kind, pointer, rest) => {
     const object = { apiVersion, kind, ...rest };
     expect(findPods(object)).toEqual([{ pointer, pod: kind === 'Pod' ? object : template }]);
     expect(findPods({ apiVersion: 'v1', kind: 'List', items: [{}, object] })).toMatchObject([{ pointer: `/items/1${pointer}` }]);
     const [manifest] = parseManifests('x', JSON.stringify(object));
     if (!manifest) throw new Error('no manifest');
-    const { operations } = injectManifest(manifest, readConfig([], {}).sideload);
+    const { operations } = await injectManifest(manifest, readConfig([], {}).sideload);
     const [injected] = findPods(JSON.parse(manifest.apply(operations)));
     expect(injected?.pointer).toBe(pointer);
     expect(isSideloaded(injected?.pod as Pod)).toBe(true);
@@ -267,20 +268,20 @@ describe('every pod of the corpus', () => {
 });
 
 describe('what is written once and read in several places', () => {
-  const lenient = readConfig(['--missing-policy=warn'], {}).sideload;
-  const injectText = (text: string): { before: unknown; after: unknown } => {
+  const lenient = readConfig(['--missing-policy=warn', ...NO_LOOKUP], {}).sideload;
+  const injectText = async (text: string): Promise<{ before: unknown; after: unknown }> => {
     const [manifest] = parseManifests('x', text);
     if (!manifest) throw new Error(text);
-    const { operations } = injectManifest(manifest, lenient);
+    const { operations } = await injectManifest(manifest, lenient);
     expect(operations.length, text).toBeGreaterThan(0);
     const before = jsonPatch.applyPatch(structuredClone(readExactly(text, false)), operations as Operation[]).newDocument;
     return { before, after: readExactly(manifest.apply(operations), false) };
   };
 
-  it('is changed in the sandbox alone', () => {
-    fc.assert(
-      fc.property(sharingDocument, (text) => {
-        const { before, after } = injectText(text);
+  it('is changed in the sandbox alone', async () => {
+    await fc.assert(
+      fc.asyncProperty(sharingDocument, async (text) => {
+        const { before, after } = await injectText(text);
         expect(after, text).toEqual(before);
       }),
       { numRuns: 1000 },
@@ -297,9 +298,9 @@ describe('what is written once and read in several places', () => {
       'w: &w run\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {labels: LABELS}, spec: {containers: [{name: *w, image: *w, command: [*w]}]}}',
     ],
     ['the document', '&d\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {labels: LABELS}, spec: SPEC}'],
-  ])('as %s', (_what, text) => {
+  ])('as %s', async (_what, text) => {
     const spec = '{containers: [{name: agent, image: x, command: [a]}]}';
-    const { before, after } = injectText(
+    const { before, after } = await injectText(
       `apiVersion: v1\nkind: List\n${text.replaceAll('LABELS', LABELS).replaceAll('SPEC', spec)}\n`.replace(
         /^(.*)\n(.*)\n&d\n/,
         '--- &d\n$1\n$2\n',
@@ -308,15 +309,15 @@ describe('what is written once and read in several places', () => {
     expect(after).toEqual(before);
   });
 
-  it('keeps the type of each word', () => {
-    fc.assert(
-      fc.property(fc.array(oddWord), (words) => {
+  it('keeps the type of each word', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(oddWord), async (words) => {
         const text = JSON.stringify({
           apiVersion: 'v1',
           kind: 'Pod',
           ...sandbox({ spec: { containers: [{ name: 'agent', image: 'x', command: ['run', ...words] }] } }),
         });
-        const { before, after } = injectText(`# YAML\n${text}`);
+        const { before, after } = await injectText(`# YAML\n${text}`);
         expect(after).toEqual(before);
       }),
     );

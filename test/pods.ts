@@ -1,3 +1,4 @@
+import type { ImageConfig, ImageFacts } from '../src/sideload/image-facts.ts';
 import type { Container, Pod, PodSpec } from '../src/sideload/pod.ts';
 
 /** A container that needs no warning. */
@@ -27,6 +28,18 @@ export function sandbox({ labels = { 'openshell.ai/sandbox': 'true' }, annotatio
     metadata: { name: 'sandbox', namespace: 'agents', labels, ...(annotations ? { annotations } : {}) },
     spec: { containers: [agent()], ...spec },
   };
+}
+
+type Platform = Partial<Omit<ImageConfig, 'platform'>> & { readonly architecture?: string };
+
+/** An image as its registry tells it, for each of these platforms. */
+export function imageOf(...platforms: readonly Platform[]): ImageFacts {
+  const configs = platforms.map(({ architecture = 'amd64', ...rest }) => ({
+    ...{ entrypoint: [], cmd: [], env: [], workingDir: '', user: '' },
+    ...rest,
+    platform: { os: 'linux', architecture, variant: undefined },
+  }));
+  return { from: 'registry', digest: `sha256:${'d'.repeat(64)}`, configs };
 }
 
 /** The sandbox container as the webhook writes it. */

@@ -7,6 +7,7 @@ import { PINNED_VARIABLES } from '../src/sideload/environment.ts';
 import type { Container, Pod } from '../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { expectSideloaded } from './invariants.ts';
+import { NO_LOOKUP } from './refusals.ts';
 
 /** A member that is absent, null, or generated. */
 function maybe<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | null | undefined> {
@@ -91,6 +92,7 @@ const settings = readConfig(
     '--policy=configmap:sandbox-policy',
     '--supervisor-arg=--upstream-proxy=http://proxy:3128',
     '--unreachable-probes=warn',
+    ...NO_LOOKUP,
   ],
   {},
 ).sideload;

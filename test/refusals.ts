@@ -1,7 +1,8 @@
+import type { ImageFacts, UnknownImage } from '../src/sideload/image-facts.ts';
 import type { RefuseReason } from '../src/sideload/outcome.ts';
 import type { Container, Pod, PodSpec, Volume } from '../src/sideload/pod.ts';
 import type { ClusterFacts } from '../src/sideload/settings.ts';
-import { agent, EMPTY_DIR, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
+import { agent, EMPTY_DIR, IMAGE_VOLUME, INSTALLER, imageOf, LAUNCHED, sandbox } from './pods.ts';
 
 export const DROPPING: ClusterFacts = { imageVolumes: 'dropped', serverVersion: 'v1.34.4', nodes: undefined };
 /** Asked, and not answered yet. */
@@ -10,8 +11,10 @@ export const ANY_METHOD = ['--allowed-sideload-methods=image-volume,init-contain
 
 export const method = (value: string) => ({ 'openshell.ai/sideload-method': value });
 const policy = (name: string) => ({ 'openshell.ai/policy': name });
+/** No image is looked up: no registry is in reach. */
+export const NO_LOOKUP = ['--missing-command=shell', '--entrypoint=off'];
 /** The operator's policy, for every pod. */
-export const ENFORCED = [`--policy=image:registry.example/policy@sha256:${'a'.repeat(64)}`, '--policy-mode=enforced'];
+export const ENFORCED = [`--policy=image:registry.example/policy@sha256:${'a'.repeat(64)}`, '--policy-mode=enforced', ...NO_LOOKUP];
 /** All that a gateway needs but its token. */
 const GATEWAY = [
   { name: 'OPENSHELL_SANDBOX_ID', value: 'sb-1' },
@@ -99,6 +102,8 @@ export interface Refusal {
   readonly pod: Pod;
   readonly flags?: readonly string[];
   readonly facts?: ClusterFacts;
+  /** What was found out about the image of the sandbox container. */
+  readonly image?: ImageFacts | UnknownImage;
   /** A part of the sentence that tells what to change. */
   readonly says: string;
 }
@@ -206,13 +211,66 @@ export const REFUSED_PODS: readonly Refusal[] = [
     why: 'args without a command',
     reason: 'args-without-command',
     pod: sandbox({ spec: { containers: [agent({ command: null, args: ['--port', '1'] })] } }),
+    flags: NO_LOOKUP,
     says: 'set command',
   },
   {
     why: 'args that start with -- but no sideload beside',
     reason: 'args-without-command',
     pod: sandbox({ spec: { containers: [agent({ command: [], args: ['--', 'x'] })] } }),
+    flags: NO_LOOKUP,
     says: 'set command',
+  },
+  {
+    why: 'no command, and an image that nobody knows',
+    reason: 'entrypoint-unknown',
+    pod: sandbox({ spec: { containers: [agent({ command: null })] } }),
+    image: { from: 'nowhere', reason: 'entrypoint-unknown', problem: 'registry registry.example has no image "agent" (404)' },
+    says: 'registry registry.example has no image "agent" (404)',
+  },
+  {
+    why: 'no command, and a registry that does not respond',
+    reason: 'entrypoint-unavailable',
+    pod: sandbox({ spec: { containers: [agent({ command: null, args: ['--port', '1'] })] } }),
+    image: { from: 'nowhere', reason: 'entrypoint-unavailable', problem: 'registry registry.example does not respond in time' },
+    says: 'does not respond in time',
+  },
+  {
+    why: 'no command, and an image with neither ENTRYPOINT nor CMD',
+    reason: 'entrypoint-unknown',
+    pod: sandbox({ spec: { containers: [agent({ command: null })] } }),
+    image: imageOf({}),
+    says: 'neither ENTRYPOINT nor CMD: set command',
+  },
+  {
+    why: 'no command, and an image that differs by platform',
+    reason: 'entrypoint-ambiguous',
+    pod: sandbox({ spec: { containers: [agent({ command: null })] } }),
+    image: imageOf({ entrypoint: ['/bin/agent-x86'] }, { entrypoint: ['/bin/agent-arm'], architecture: 'arm64' }),
+    says: 'does not run the same on "amd64", "arm64": set command, or nodeSelector kubernetes.io/arch',
+  },
+  {
+    why: 'a variable of its image that loads code',
+    reason: 'loader-variable',
+    pod: sandbox({ spec: { containers: [agent({ command: null })] } }),
+    image: imageOf({ entrypoint: ['agent'], env: ['LD_PRELOAD=/tmp/x.so'] }),
+    says: 'sets "LD_PRELOAD"',
+  },
+  {
+    why: 'an enforced policy, and an image that cannot be read',
+    reason: 'entrypoint-unknown',
+    pod: sandbox(),
+    flags: ENFORCED.filter((flag) => !NO_LOOKUP.includes(flag)),
+    image: { from: 'nowhere', reason: 'entrypoint-unknown', problem: 'registry registry.example refuses anonymous access (401)' },
+    says: 'whose variables are checked here, cannot be read: registry registry.example refuses',
+  },
+  {
+    why: 'an enforced policy, and an image that brings inference routes',
+    reason: 'policy-bypassed',
+    pod: sandbox(),
+    flags: ENFORCED.filter((flag) => !NO_LOOKUP.includes(flag)),
+    image: imageOf({ entrypoint: ['agent'], env: ['OPENSHELL_INFERENCE_ROUTES=/routes.yaml'] }),
+    says: 'sets OPENSHELL_INFERENCE_ROUTES',
   },
   {
     why: 'no command where the operator requires one',

@@ -14,6 +14,7 @@ import { readConfig } from '../src/config/config.ts';
 import { type Running, startWebhook } from '../src/server/start.ts';
 import { ensureLocalCertificates } from '../src/tls/local.ts';
 import { namesOfService } from '../src/tls/names.ts';
+import { freePorts } from './e2e/cluster/process.ts';
 import { agent, sandbox } from './pods.ts';
 import { review } from './reviews.ts';
 
@@ -102,7 +103,7 @@ afterEach(() => {
 describe('the webhook over TLS', () => {
   let running: Running;
   beforeAll(async () => {
-    running = await start();
+    running = await start('--missing-command=shell');
   });
   afterAll(() => running.drain());
 
@@ -135,6 +136,26 @@ describe('the webhook over TLS', () => {
     });
     const warned = await post(running.port, review(sandbox({ spec: { containers: [agent({ command: null })] } })));
     expect(warned.response.warnings).toEqual([expect.stringContaining('has no command')]);
+  });
+
+  it('asks the API server to call again while the image of a pod cannot be looked up', async () => {
+    // Nothing listens there.
+    const [port = 0] = await freePorts(1);
+    const looking = await start(`--registry-plain-http=localhost:${port}`);
+    const pod = sandbox({ spec: { containers: [agent({ command: null, image: `localhost:${port}/agent:1` })] } });
+    const { status, headers, body } = await send(looking.port, JSON.stringify(review(pod)));
+    expect([status, headers['retry-after']]).toEqual([503, '2']);
+    expect(JSON.parse(body)).toMatchObject({
+      kind: 'Status',
+      code: 503,
+      reason: 'ServiceUnavailable',
+      message: expect.stringContaining(`registry localhost:${port} is unavailable: ECONNREFUSED`),
+    });
+    const metrics = await (await admin(looking, '/metrics')).text();
+    expect(metrics).toContain('openshell_sideload_image_lookups_total{source="none",outcome="unavailable"} 1');
+    expect(metrics).toContain('reason="entrypoint-unavailable"');
+    expect(logged.find(({ msg }) => msg === 'pod refused')).toMatchObject({ reason: 'entrypoint-unavailable' });
+    await looking.drain();
   });
 
   it('leaves alone what is not the creation of a pod', async () => {

@@ -9,6 +9,7 @@ import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts'
 import { misfit } from '../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint, unifiedDiff } from './diff.ts';
+import { type ImageLookup, LOOKUP, openLookup } from './image-lookup.ts';
 import { FILENAME } from './input-files.ts';
 import { type Manifest, readExactly, readManifests, toYaml } from './manifests.ts';
 import { findPods } from './pod-templates.ts';
@@ -36,12 +37,14 @@ function nameOf(value: unknown): string {
   return `${kind} ${metadata?.namespace ? `${metadata.namespace}/` : ''}${name}`;
 }
 
+const notLookedUp: ImageLookup = async () => undefined;
+
 /**
  * Decides on every pod of a document.
  *
  * @throws UsageError when what should be a pod is none
  */
-export function injectManifest(manifest: Manifest, settings: SideloadSettings): Injected {
+export async function injectManifest(manifest: Manifest, settings: SideloadSettings, lookUp: ImageLookup = notLookedUp): Promise<Injected> {
   const decisions: Decision[] = [];
   const operations: Operation[] = [];
   for (const { pointer, pod } of findPods(manifest.value)) {
@@ -50,7 +53,8 @@ export function injectManifest(manifest: Manifest, settings: SideloadSettings): 
     const name = `${manifest.source} ${nameOf(object)}`;
     const wrong = misfit(podShape, pod, pointer.slice(1).replaceAll('/', '.'));
     if (wrong !== undefined) throw new UsageError([`${name} is not valid: ${wrong}`]);
-    const outcome = decide(pod as Pod, settings, UNKNOWN_CLUSTER);
+    const image = await lookUp(pod as Pod, settings, UNKNOWN_CLUSTER);
+    const outcome = decide(pod as Pod, settings, UNKNOWN_CLUSTER, image);
     decisions.push({ name, outcome });
     if (outcome.verdict !== 'inject') continue;
     operations.push(...outcome.operations.map((operation) => ({ ...operation, path: `${pointer}${operation.path}` })));
@@ -70,6 +74,8 @@ function report({ name, outcome }: Decision): string {
     case 'skip':
       return `${name}: left unchanged (${outcome.reason}: ${SKIPS[outcome.reason]})\n${warningLines(name, outcome.warnings)}`;
     case 'refuse':
+      if (outcome.needs)
+        return `${name}: ${paint('yellow', 'looked up at admission', process.stderr)}: ${outcome.message}; --lookup does it now\n`;
       return `${name}: ${paint('red', 'refused', process.stderr)} (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}\n`;
     case 'inject': {
       const { method, container, reason, warnings } = outcome;
@@ -144,14 +150,18 @@ async function run({ flags, config }: CommandLine): Promise<number> {
     ...(output !== undefined && flags.has('diff') ? ['--diff and --output do not go together'] : []),
   ];
   if (problems.length > 0) throw new UsageError(problems);
-  const results = readManifests(files).map((manifest) => injectManifest(manifest, config.sideload));
+  const lookUp = await openLookup(config, flags.has('lookup'));
+  const results: Injected[] = [];
+  for (const manifest of readManifests(files)) results.push(await injectManifest(manifest, config.sideload, lookUp));
   const decisions = results.flatMap((result) => result.decisions);
   process.stderr.write(decisions.map(report).join(''));
   if (decisions.length === 0) process.stderr.write('no Pod and no kind with a pod template: nothing to inject\n');
   const refused = decisions.filter(({ outcome }) => outcome.verdict === 'refuse');
   if (refused.length > 0) {
     // A user who pipes this into kubectl must not get a part of it, least of all the part without a supervisor.
-    process.stderr.write(`${refused.length} of ${decisions.length} refused: nothing is printed\n`);
+    const waiting = refused.filter(({ outcome }) => outcome.verdict === 'refuse' && outcome.needs).length;
+    const what = waiting === 0 ? 'refused' : waiting === refused.length ? 'not looked up' : 'refused or not looked up';
+    process.stderr.write(`${refused.length} of ${decisions.length} ${what}: nothing is printed\n`);
     return EXIT.failed;
   }
   process.stdout.write(flags.has('diff') ? printDiff(results) : print(results, output));
@@ -159,9 +169,9 @@ async function run({ flags, config }: CommandLine): Promise<number> {
 }
 
 export const inject: Command = {
-  usage: 'inject -f FILE [-f FILE…] [--diff | -o yaml|json|patch] [SETTINGS]',
+  usage: 'inject -f FILE [-f FILE…] [--lookup] [--diff | -o yaml|json|patch] [SETTINGS]',
   description:
-    'Puts the supervisor into the labelled pods and pod templates of manifests, as the webhook would. It needs no cluster. Other documents are printed unchanged. If a pod is refused, it prints no manifest and exits with 1.',
+    'Puts the supervisor into the labelled pods and pod templates of manifests, as the webhook would. It needs no cluster, and asks a registry only with --lookup. Other documents are printed unchanged. If a pod is refused, it prints no manifest and exits with 1.',
   options: {
     filename: FILENAME,
     output: {
@@ -170,6 +180,7 @@ export const inject: Command = {
       description: 'yaml, json, or patch: a list with the JSON Patch of each changed document. Without it, each document keeps its form.',
     },
     diff: { description: 'Prints what changes, as a unified diff.' },
+    lookup: LOOKUP,
   },
   takesWords: false,
   run,

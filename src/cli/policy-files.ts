@@ -6,7 +6,7 @@ import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts'
 /** The ConfigMaps that a pod's policy needs in its namespace; none where it gets no policy from files, or is refused before. */
 export function policyFilesOf(pod: Pod, settings: SideloadSettings): readonly ConfigMapFiles[] {
   let files: readonly ConfigMapFiles[] = [];
-  decide(pod, settings, UNKNOWN_CLUSTER, (found) => {
+  decide(pod, settings, UNKNOWN_CLUSTER, undefined, (found) => {
     if (found.step === 'policy') files = found.choice.policy?.configMaps ?? [];
   });
   return files;

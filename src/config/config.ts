@@ -21,9 +21,25 @@ export interface ConnectionLimits {
   readonly perPeer: number;
 }
 
+/** Where it is looked up what images run. Files are empty where there is none. */
+interface ImageOptions {
+  /** File with the operator's map. */
+  readonly map: string;
+  readonly hosts: readonly string[];
+  readonly plainHttp: readonly string[];
+  readonly mirrors: ReadonlyMap<string, string>;
+  /** File with CAs. */
+  readonly authorities: string;
+  /** File with Docker's configuration. */
+  readonly credentials: string;
+  /** The ClusterRole that lets the webhook read pull secrets, where it is bound. */
+  readonly pullSecretsRole: string;
+}
+
 /** All settings, read once. */
 export interface Config {
   readonly sideload: SideloadSettings;
+  readonly images: ImageOptions;
   readonly port: number;
   readonly adminPort: number;
   readonly bindAddress: string;
@@ -49,6 +65,8 @@ export interface Config {
     readonly policyRules: string;
     readonly policyMode: string;
   };
+  /** Options whose values have another name now, with what to write. */
+  readonly renamed: readonly string[];
   /** Where the sideload method comes from: `--supervisor-sideload-method`, its variable, or `default`. */
   readonly methodOrigin: string;
 }
@@ -108,6 +126,7 @@ export function configOf(read: Arguments, env: Readonly<Record<string, string | 
   return {
     ...configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env),
     methodOrigin,
+    renamed: texts.get('missing-command') === 'warn' ? ['--missing-command "warn" is called "shell" now'] : [],
     texts: {
       pinnedEnv: textOf('pinned-env'),
       supervisorEnv: textOf('supervisor-env'),
@@ -157,7 +176,7 @@ function policyFromOptions(values: OptionValues): PolicySettings {
   };
 }
 
-function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin' | 'texts'> {
+function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin' | 'texts' | 'renamed'> {
   return {
     sideload: {
       image: values['supervisor-image'],
@@ -179,9 +198,21 @@ function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'met
       trustedImages: trustedImages([...values['trusted-supervisor-images'], values['supervisor-image']]),
       neighbours: values.neighbours,
       missingCommand: values['missing-command'],
+      entrypoint: values.entrypoint,
+      inspectImages: values['inspect-images'],
+      pinResolvedImages: values['pin-resolved-images'] === 'true',
       uid: values['sandbox-uid'],
       gid: values['sandbox-gid'],
       workdir: values['sandbox-workdir'],
+    },
+    images: {
+      map: values['entrypoint-map'],
+      hosts: values['registry-hosts'],
+      plainHttp: values['registry-plain-http'],
+      mirrors: values['registry-mirrors'],
+      authorities: values['registry-ca'],
+      credentials: values['registry-config'],
+      pullSecretsRole: `${values['service-name']}-pull-secrets`,
     },
     port: values.port,
     adminPort: values['admin-port'],

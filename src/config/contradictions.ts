@@ -16,6 +16,9 @@ export function contradictions(values: Partial<OptionValues>): string[] {
     );
   }
   problems.push(...variableAndPolicyContradictions(values), ...proxyContradictions(values));
+  const { entrypoint, 'missing-command': missing, 'entrypoint-map': map } = values;
+  if (entrypoint === 'off' && missing === 'lookup') problems.push('--entrypoint "off": --missing-command has to be shell or refuse');
+  if (entrypoint === 'map' && map === '') problems.push('--entrypoint "map": --entrypoint-map has to name the file');
   const { certificates, 'tls-cert-dir': dir } = values;
   if (certificates === 'directory' && dir === '') problems.push('--certificates "directory": --tls-cert-dir has to name the directory');
   if ((certificates === 'local' || certificates === 'self-managed') && dir) {

@@ -54,6 +54,34 @@ function words(value: string): string[] {
     .filter((word) => word !== '');
 }
 
+/** What to do without a command, by its name of today: releases before called the shell `warn`. */
+export function missingCommand(value: string): 'lookup' | 'shell' | 'refuse' {
+  return value === 'warn' ? 'shell' : oneOf('lookup', 'shell', 'refuse')(value);
+}
+
+const HOST = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/;
+
+/** Hosts of registries, with their ports if they have one. */
+export function hosts(value: string): string[] {
+  return words(value).map((host) => {
+    if (!HOST.test(host)) throw new BadValueError(`expected hosts such as registry.example:5000, found ${JSON.stringify(host)}`);
+    return host;
+  });
+}
+
+/** Mirrors of registries: a host, and a path below it if there is one, by the host of the registry. */
+export function mirrors(value: string): ReadonlyMap<string, string> {
+  return new Map(
+    words(value).map((pair) => {
+      const [host = '', mirror = '', ...rest] = pair.split('=');
+      const [name = '', ...path] = mirror.split('/');
+      if (!HOST.test(host) || !HOST.test(name) || rest.length > 0 || path.some((part) => !/^[a-z0-9][a-z0-9._-]*$/.test(part)))
+        throw new BadValueError(`expected HOST=MIRROR such as docker.io=mirror.example/hub, found ${JSON.stringify(pair)}`);
+      return [host, mirror];
+    }),
+  );
+}
+
 export function methods(value: string): Method[] {
   const allowed = words(value).map(oneOf(...METHODS));
   if (allowed.length === 0) throw new BadValueError(`expected at least one of ${METHODS.join(', ')}`);

@@ -13,8 +13,9 @@ export type Metrics = ReturnType<typeof createMetrics>;
 /**
  * @param version the product's version, for build_info
  * @param lostLines how many lines the log had no room for
+ * @param lookupsInFlight how many images are being looked up
  */
-export function createMetrics(version: string, lostLines: () => number) {
+export function createMetrics(version: string, lostLines: () => number, lookupsInFlight: () => number = () => 0) {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -83,6 +84,27 @@ export function createMetrics(version: string, lostLines: () => number) {
     labelNames: ['state'],
     registers,
   });
+  const imageLookups = new Counter({
+    name: 'openshell_sideload_image_lookups_total',
+    help: 'Images looked up, by what was asked (cache, digest, registry, map, none) and outcome (found, or the problem).',
+    labelNames: ['source', 'outcome'],
+    registers,
+  });
+  const lookupDuration = new Histogram({
+    name: 'openshell_sideload_image_lookup_duration_seconds',
+    help: 'Time to look an image up, by what was asked (cache, digest, registry, map, none).',
+    labelNames: ['source'],
+    buckets: [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  });
+  new Gauge({
+    name: 'openshell_sideload_image_lookups_in_flight',
+    help: 'Images that are being looked up at registries at this moment.',
+    registers,
+    collect() {
+      this.set(lookupsInFlight());
+    },
+  });
   const supervisorImages = new Gauge({
     name: 'openshell_sideload_supervisor_image_info',
     help: 'Always 1; the labels hold the configured supervisor image, and whether its supervisor runs in the pod (yes, moving, unknown).',
@@ -139,6 +161,10 @@ export function createMetrics(version: string, lostLines: () => number) {
     },
     apiServerFailure(): void {
       apiServerFailures.inc();
+    },
+    imageLookup(source: string, outcome: string, seconds: number): void {
+      imageLookups.inc({ source, outcome });
+      lookupDuration.observe({ source }, seconds);
     },
     supervisorImage(image: string, fits: ImageFit['fits']): void {
       supervisorImages.set({ image, fits }, 1);

@@ -65,7 +65,7 @@ async function fetchToken(
     throw new ImageError('broken', `the registry asks for a token of ${JSON.stringify(realm.slice(0, 100))}, which is no URL`);
   const url = new URL(realm);
   const parameters = { ...(service === '' ? {} : { service }), scope: asked === '' ? scope : asked };
-  const common = { signal, maxBytes: MAX_TOKEN_BYTES };
+  const common = { signal, maxBytes: MAX_TOKEN_BYTES, isNamed: true };
   const exchanged = credential !== undefined && credential.identityToken !== '';
   const form = {
     ...parameters,

@@ -4,9 +4,11 @@
  */
 
 import { parseReference } from '../sideload/image.ts';
+import type { ImageConfig } from '../sideload/image-facts.ts';
+import { quote } from '../sideload/outcome.ts';
 import { authorize } from './authentication.ts';
-import type { Credential } from './credentials.ts';
-import { ACCEPTED, DIGEST, digestOf, type ImageConfig, type Manifest, readConfig, readManifest, verify } from './documents.ts';
+import { type Credential, credentialsFor, type Keyring } from './credentials.ts';
+import { ACCEPTED, DIGEST, digestOf, type Manifest, readConfig, readManifest, verify } from './documents.ts';
 import { ImageError } from './image-error.ts';
 import { type RegistryAccess, type RegistryResponse, schemeOf, send } from './transport.ts';
 
@@ -32,6 +34,8 @@ export interface FoundImage {
 /** One image, at one registry, with one credential. */
 interface Session {
   readonly reference: string;
+  /** Its tag, or its digest. */
+  readonly wanted: string;
   readonly base: string;
   readonly repository: string;
   readonly credential: Credential | undefined;
@@ -40,35 +44,67 @@ interface Session {
   authorization: string | undefined;
 }
 
-/**
- * Asks a registry for the digest of an image: one small request, which also shows that the credentials may read it.
- *
- * @param credentials tried in order; the first that the registry accepts counts. None: anonymous
- * @throws ImageError
- */
-export async function findImage(reference: string, credentials: readonly Credential[], access: RegistryAccess): Promise<FoundImage> {
-  const { repository, tag, digest } = parseReference(reference);
+/** A place where an image can be read, and the credential to try there; undefined: anonymous. */
+export interface Attempt {
+  /** With its registry: docker.io/library/nginx. */
+  readonly repository: string;
+  readonly credential: Credential | undefined;
+}
+
+/** Where an image is looked for, and as whom: at the operator's mirror of its registry first, the most specific credential first. */
+export function attemptsFor(reference: string, keyrings: readonly Keyring[], { mirrors }: RegistryAccess): Attempt[] {
+  const { repository } = parseReference(reference);
   const slash = repository.indexOf('/');
-  const [name, path] = [repository.slice(0, slash), repository.slice(slash + 1)];
-  const wanted = digest ?? tag ?? 'latest';
-  if (!PATH.test(path) || path.length > 255 || !(digest === undefined ? TAG : DIGEST).test(wanted))
-    throw new ImageError('broken', `image ${JSON.stringify(reference.slice(0, 200))} is no image name`);
-  const host = name === DOCKER_HUB.name ? DOCKER_HUB.host : name;
+  const mirror = mirrors.get(repository.slice(0, slash));
+  const places = mirror === undefined ? [repository] : [`${mirror}${repository.slice(slash)}`, repository];
+  return places.flatMap((place) => {
+    const credentials = credentialsFor(place, keyrings);
+    return (credentials.length > 0 ? credentials : [undefined]).map((credential) => ({ repository: place, credential }));
+  });
+}
+
+/**
+ * Asks for the digest of an image: one small request, which also shows that the credential may read it.
+ *
+ * @param attempts in order; the first that succeeds counts
+ * @throws ImageError what the image's own registry said, to the first credential
+ */
+export async function findImage(reference: string, attempts: readonly Attempt[], access: RegistryAccess): Promise<FoundImage> {
   const signal = AbortSignal.timeout(TOTAL_MS);
-  let refusal: ImageError | undefined;
-  for (const credential of credentials.length > 0 ? credentials : [undefined]) {
-    const base = `${schemeOf(host, access)}://${host}/v2/${path}`;
-    const session: Session = { reference, base, repository: path, credential, access, signal, authorization: undefined };
+  const failures = new Map<string, ImageError>();
+  const ended = new Set<string>();
+  for (const { repository, credential } of attempts) {
+    if (ended.has(repository)) continue;
     try {
-      const found = await resolve(session, wanted);
+      const session = openSession(reference, repository, credential, access, signal);
+      const found = await resolve(session);
       return { digest: found, read: () => readConfigs(session, found) };
     } catch (error) {
-      // A registry may report a missing image to a client without access.
-      if (!(error instanceof ImageError) || !['unauthorized', 'not-found'].includes(error.problem)) throw error;
-      refusal ??= error;
+      if (!(error instanceof ImageError)) throw error;
+      if (!failures.has(repository)) failures.set(repository, error);
+      // A registry may report a missing image to a client without access: another credential may see it.
+      if (!['unauthorized', 'not-found'].includes(error.problem)) ended.add(repository);
     }
   }
-  throw refusal ?? new ImageError('unauthorized', `image ${reference} cannot be read`);
+  throw [...failures.values()].at(-1) ?? new ImageError('broken', `image ${quote(reference)} is no image name`);
+}
+
+function openSession(
+  reference: string,
+  repository: string,
+  credential: Credential | undefined,
+  access: RegistryAccess,
+  signal: AbortSignal,
+): Session {
+  const { tag, digest } = parseReference(reference);
+  const slash = repository.indexOf('/');
+  const [name, path] = [repository.slice(0, slash), repository.slice(slash + 1)];
+  const host = name === DOCKER_HUB.name ? DOCKER_HUB.host : name;
+  const base = `${schemeOf(host, access)}://${host}/v2/${path}`;
+  const wanted = digest ?? tag ?? 'latest';
+  if (!PATH.test(path) || path.length > 255 || !(digest === undefined ? TAG : DIGEST).test(wanted) || !URL.canParse(base))
+    throw new ImageError('broken', `image ${quote(reference)} is no image name`);
+  return { reference, wanted, base, repository: path, credential, access, signal, authorization: undefined };
 }
 
 async function readConfigs(session: Session, digest: string): Promise<readonly ImageConfig[]> {
@@ -83,11 +119,12 @@ async function readConfigs(session: Session, digest: string): Promise<readonly I
 async function configDigest(session: Session, digest: string): Promise<string> {
   const manifest = await manifestOf(session, digest);
   if (manifest.kind === 'manifest') return manifest.config.digest;
-  throw new ImageError('broken', `image ${session.reference} has an index in its index`);
+  throw new ImageError('broken', `image ${quote(session.reference)} has an index in its index`);
 }
 
 /** The digest of a tag, or of a digest that is there. Registries need not tell it: then what they send is read. */
-async function resolve(session: Session, wanted: string): Promise<string> {
+async function resolve(session: Session): Promise<string> {
+  const { wanted } = session;
   const path = `/manifests/${wanted}`;
   const { headers } = await ask(session, 'HEAD', path, MANIFEST_BYTES);
   if (DIGEST.test(wanted)) return wanted;
@@ -97,14 +134,14 @@ async function resolve(session: Session, wanted: string): Promise<string> {
 }
 
 async function manifestOf(session: Session, digest: string): Promise<Manifest> {
-  const what = `manifest ${digest} of image ${session.reference}`;
+  const what = `manifest ${digest} of image ${quote(session.reference)}`;
   const { body, headers } = await ask(session, 'GET', `/manifests/${digest}`, MANIFEST_BYTES);
   verify(what, body, digest);
   return readManifest(what, body, headers['content-type'] ?? '');
 }
 
 async function configOf(session: Session, digest: string): Promise<ImageConfig> {
-  const what = `config ${digest} of image ${session.reference}`;
+  const what = `config ${digest} of image ${quote(session.reference)}`;
   const { body } = await ask(session, 'GET', `/blobs/${digest}`, CONFIG_BYTES);
   verify(what, body, digest);
   return readConfig(what, body);
@@ -132,15 +169,16 @@ async function ask(session: Session, method: 'GET' | 'HEAD', path: string, maxBy
         `registry ${url.host} redirects ${path} to ${JSON.stringify(target.slice(0, 200))}, which is not followed`,
       );
     // The server of the blob is told nothing of the credentials.
-    response = await send(new URL(target, url), { method, headers: { accept: '*/*' }, maxBytes, signal }, access);
+    response = await send(new URL(target, url), { method, headers: { accept: '*/*' }, maxBytes, signal, isNamed: true }, access);
   }
   if (response.status === 200) return response;
   const { status } = response;
   const where = `registry ${url.host}`;
   const who = session.credential ? 'the credentials' : 'anonymous access';
-  if (status === 401 || status === 403) throw new ImageError('unauthorized', `${where} refuses ${who} to image ${reference} (${status})`);
-  if (status === 404) throw new ImageError('not-found', `${where} has no image ${reference} (404)`);
+  if (status === 401 || status === 403)
+    throw new ImageError('unauthorized', `${where} refuses ${who} to image ${quote(reference)} (${status})`);
+  if (status === 404) throw new ImageError('not-found', `${where} has no image ${quote(reference)} (404)`);
   if (status === 429) throw new ImageError('limited', `${where} limits requests (429)`);
-  if (status >= 500) throw new ImageError('unavailable', `${where} responds with ${status} for image ${reference}`);
-  throw new ImageError('broken', `${where} responds with ${status} for image ${reference}`);
+  if (status >= 500) throw new ImageError('unavailable', `${where} responds with ${status} for image ${quote(reference)}`);
+  throw new ImageError('broken', `${where} responds with ${status} for image ${quote(reference)}`);
 }

@@ -5,6 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import type { ImageConfig } from '../sideload/image-facts.ts';
 import { ImageError } from './image-error.ts';
 
 const INDEX_TYPES = ['application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json'];
@@ -19,11 +20,7 @@ export const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** More platforms than any image has that an agent runs in. */
 const MAX_PLATFORMS = 8;
 
-interface Platform {
-  readonly os: string;
-  readonly architecture: string;
-  readonly variant: string | undefined;
-}
+type Platform = ImageConfig['platform'];
 
 interface Descriptor {
   readonly digest: string;
@@ -34,17 +31,6 @@ interface Descriptor {
 export type Manifest =
   | { readonly kind: 'index'; readonly platforms: readonly Descriptor[] }
   | { readonly kind: 'manifest'; readonly config: Descriptor };
-
-/** What an image runs, and with what. */
-export interface ImageConfig {
-  readonly platform: Platform;
-  readonly entrypoint: readonly string[];
-  readonly cmd: readonly string[];
-  /** `NAME=value`. */
-  readonly env: readonly string[];
-  readonly workingDir: string;
-  readonly user: string;
-}
 
 export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;

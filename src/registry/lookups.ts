@@ -2,18 +2,22 @@
 
 import { createHash } from 'node:crypto';
 import { repositoryOf } from '../sideload/image.ts';
-import { type FoundImage, findImage } from './client.ts';
-import type { Credential } from './credentials.ts';
-import type { ImageConfig } from './documents.ts';
+import type { ImageConfig } from '../sideload/image-facts.ts';
+import { type Attempt, type FoundImage, findImage } from './client.ts';
 import { ImageError } from './image-error.ts';
 import type { RegistryAccess } from './transport.ts';
 
-const IN_FLIGHT = 32;
+/** Lookups that are under way at once: in all, and of one namespace, whose slow registry must not hold up the others. */
+const [IN_FLIGHT, IN_FLIGHT_OF_ONE] = [32, 8];
+/** How long a lookup waits for others to end. */
+const WAIT_MS = 3_000;
 const MAX_CONFIGS = 1024;
 /** Names of images and their digests; more than a burst of pods has. */
 const MAX_NAMES = 4096;
 /** How long a tag means the same digest, and a failure is not tried again. */
 const [FOUND_MS, FAILED_MS] = [30_000, 15_000];
+/** A registry that was unavailable is asked again within the time that an API server waits for a webhook, 10 s. */
+const UNAVAILABLE_MS = 2_000;
 
 /** What an image runs. */
 interface Image {
@@ -22,23 +26,23 @@ interface Image {
 }
 
 /** What a lookup needed: all from memory, a request for the digest, or everything. */
-type Source = 'cache' | 'digest' | 'registry';
+export type Source = 'cache' | 'digest' | 'registry';
 
 export interface Lookups {
   /**
    * @param owner the namespace that asks: nothing is shared between two
-   * @param credentials those of the pod; nothing is shared between different ones
+   * @param attempts with the credentials of the pod; nothing is shared between different ones
    * @throws ImageError
    */
-  readonly find: (owner: string, reference: string, credentials: readonly Credential[]) => Promise<Image & { readonly source: Source }>;
-  /** Lookups that wait for a registry at this moment. */
+  readonly find: (owner: string, reference: string, attempts: readonly Attempt[]) => Promise<Image & { readonly source: Source }>;
+  /** Lookups that are under way at this moment. */
   readonly inFlight: () => number;
 }
 
-type Find = (reference: string, credentials: readonly Credential[], access: RegistryAccess) => Promise<FoundImage>;
+type Find = (reference: string, attempts: readonly Attempt[], access: RegistryAccess) => Promise<FoundImage>;
 
 /** A map that forgets what was used least recently. */
-class Recent<T> {
+export class Recent<T> {
   readonly #values = new Map<string, T>();
   readonly #limit: number;
 
@@ -58,6 +62,65 @@ class Recent<T> {
     const [oldest] = this.#values.keys();
     if (this.#values.size > this.#limit && oldest !== undefined) this.#values.delete(oldest);
   }
+
+  delete(key: string): void {
+    this.#values.delete(key);
+  }
+}
+
+/** Lets so many through at once. */
+class Slots {
+  readonly #taken = new Map<string, number>();
+  #total = 0;
+  #waiting: { readonly owner: string; readonly enter: () => void }[] = [];
+
+  /** @throws ImageError when there was no room for too long */
+  async use<T>(owner: string, work: () => Promise<T>): Promise<T> {
+    if (!this.#hasRoom(owner)) await this.#wait(owner);
+    this.#count(owner, 1);
+    try {
+      return await work();
+    } finally {
+      this.#count(owner, -1);
+      const next = this.#waiting.find((each) => this.#hasRoom(each.owner));
+      if (next) {
+        this.#waiting = this.#waiting.filter((each) => each !== next);
+        next.enter();
+      }
+    }
+  }
+
+  get taken(): number {
+    return this.#total;
+  }
+
+  #hasRoom(owner: string): boolean {
+    return this.#total < IN_FLIGHT && (this.#taken.get(owner) ?? 0) < IN_FLIGHT_OF_ONE;
+  }
+
+  #count(owner: string, change: 1 | -1): void {
+    this.#total += change;
+    const of = (this.#taken.get(owner) ?? 0) + change;
+    if (of > 0) this.#taken.set(owner, of);
+    else this.#taken.delete(owner);
+  }
+
+  #wait(owner: string): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiting = {
+        owner,
+        enter: () => {
+          clearTimeout(limit);
+          resolve();
+        },
+      };
+      const limit = setTimeout(() => {
+        this.#waiting = this.#waiting.filter((each) => each !== waiting);
+        reject(new ImageError('unavailable', `too many images are being looked up: none ended within ${WAIT_MS / 1000} s`));
+      }, WAIT_MS);
+      this.#waiting.push(waiting);
+    });
+  }
 }
 
 /** What is remembered of a name. */
@@ -75,29 +138,34 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
   const configs = new Recent<readonly ImageConfig[]>(MAX_CONFIGS);
   const running = new Map<string, Promise<Image & { readonly source: Source }>>();
 
+  const slots = new Slots();
+
   const lookUp = async (
+    owner: string,
     key: string,
     reference: string,
-    credentials: readonly Credential[],
+    attempts: readonly Attempt[],
   ): Promise<Image & { readonly source: Source }> => {
     try {
-      const found = await find(reference, credentials, access);
+      const found = await find(reference, attempts, access);
       const { digest } = found;
       const image = imageKey(reference, digest);
       const held = configs.get(image);
       const read = held ?? (await found.read());
       configs.set(image, read);
-      names.set(key, { digest, until: clock() + FOUND_MS });
+      // By its digest too: so is an image that was looked up named when the API server asks again.
+      for (const name of [key, keyOf(owner, `${reference}@${digest}`, attempts)]) names.set(name, { digest, until: clock() + FOUND_MS });
       return { digest, configs: read, source: held ? 'digest' : 'registry' };
     } catch (error) {
-      if (error instanceof ImageError) names.set(key, { failure: error, until: clock() + FAILED_MS });
+      if (error instanceof ImageError)
+        names.set(key, { failure: error, until: clock() + (error.problem === 'unavailable' ? UNAVAILABLE_MS : FAILED_MS) });
       throw error;
     }
   };
 
   return {
-    find: async (owner, reference, credentials) => {
-      const key = keyOf(owner, reference, credentials);
+    find: async (owner, reference, attempts) => {
+      const key = keyOf(owner, reference, attempts);
       const known = names.get(key);
       if (known !== undefined && known.until > clock()) {
         if ('failure' in known) throw known.failure;
@@ -106,12 +174,11 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
       }
       const same = running.get(key);
       if (same) return same;
-      if (running.size >= IN_FLIGHT) throw new ImageError('unavailable', `${IN_FLIGHT} images are being looked up already`);
-      const lookup = lookUp(key, reference, credentials).finally(() => running.delete(key));
+      const lookup = slots.use(owner, () => lookUp(owner, key, reference, attempts)).finally(() => running.delete(key));
       running.set(key, lookup);
       return lookup;
     },
-    inFlight: () => running.size,
+    inFlight: () => slots.taken,
   };
 }
 
@@ -120,8 +187,8 @@ function imageKey(reference: string, digest: string): string {
 }
 
 /** Holds no password: it may stay in memory for long. */
-function keyOf(owner: string, reference: string, credentials: readonly Credential[]): string {
+function keyOf(owner: string, reference: string, attempts: readonly Attempt[]): string {
   return createHash('sha256')
-    .update(JSON.stringify([owner, reference, credentials]))
+    .update(JSON.stringify([owner, reference, attempts]))
     .digest('base64');
 }

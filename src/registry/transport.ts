@@ -13,10 +13,12 @@ const REQUEST_MS = 3_000;
 
 /** Which registries may be asked, and how. Hosts are written with their port, if it is not the default. */
 export interface RegistryAccess {
-  /** These and no others, also at private addresses; empty: every one on the Internet. */
+  /** These and no others, also at private addresses; empty: every one on the Internet. What they send on to has to be on the Internet. */
   readonly hosts: readonly string[];
   /** Asked without TLS, also at private addresses. */
   readonly plainHttp: readonly string[];
+  /** Registries that are asked before others, for the images of those: `docker.io` -> `mirror.example/hub`. */
+  readonly mirrors: ReadonlyMap<string, string>;
   /** CAs in PEM, beside those of Node.js. */
   readonly ca: string;
 }
@@ -29,6 +31,8 @@ export interface RegistryRequest {
   readonly maxBytes: number;
   /** Ends it from outside: the time for all requests of one image. */
   readonly signal: AbortSignal;
+  /** Whether a registry that may be asked has named this host: it is on the Internet, or listed, like every other. */
+  readonly isNamed?: boolean;
 }
 
 export interface RegistryResponse {
@@ -68,7 +72,7 @@ function forbiddenAddress(host: string, address: string): ImageError {
  */
 export function send(
   url: URL,
-  { method, headers, body, maxBytes, signal }: RegistryRequest,
+  { method, headers, body, maxBytes, signal, isNamed = false }: RegistryRequest,
   access: RegistryAccess,
 ): Promise<RegistryResponse> {
   const { host } = url;
@@ -79,7 +83,7 @@ export function send(
       'forbidden-host',
       `registry ${host} would be asked by ${url.protocol}//, which is allowed for hosts in --registry-plain-http only`,
     );
-  if (access.hosts.length > 0 && !listed) throw new ImageError('forbidden-host', `registry ${host} is not in --registry-hosts`);
+  if (access.hosts.length > 0 && !listed && !isNamed) throw new ImageError('forbidden-host', `registry ${host} is not in --registry-hosts`);
   // A name of digits is connected to without a lookup.
   if (!listed && isIP(hostname) !== 0 && !isPublic(hostname)) throw forbiddenAddress(host, hostname);
 

@@ -126,9 +126,10 @@ export function encodeReview(uid: string, outcome: Outcome): string {
       return respond(uid, false, { reason: outcome.reason }, `,"status":${JSON.stringify(status)}`);
     }
     case 'inject': {
-      const { reason, method, container, warnings, operations } = outcome;
+      const { reason, method, container, warnings, operations, imageDigest } = outcome;
       const patch = `,"patchType":"JSONPatch","patch":"${encodePatch(operations)}"`;
-      return respond(uid, true, { reason, method, container: nameOf(container) }, `${patch}${warned(warnings)}`);
+      const image = imageDigest === undefined ? {} : { image: imageDigest };
+      return respond(uid, true, { reason, method, container: nameOf(container), ...image }, `${patch}${warned(warnings)}`);
     }
   }
 }

@@ -9,16 +9,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
+import type { Cluster } from '../cluster/client.ts';
 import { type ClusterView, followCluster, NO_CLUSTER } from '../cluster/facts.ts';
 import type { Config } from '../config/config.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
+import { watchFile } from '../observe/watched-file.ts';
+import type { ImageSources } from '../registry/images.ts';
 import { judgeSupervisorImage } from '../sideload/supervisor-image.ts';
-import { followClientAuthorities, readClientAuthorities } from '../tls/clients.ts';
+import { checkAuthorities } from '../tls/authorities.ts';
 import type { TrustStore, TrustStoreNames } from '../tls/shared-trust.ts';
 import { openCertificateSource } from '../tls/source.ts';
 import { buildAdmin } from './admin.ts';
 import { limitConnections, watchUnused } from './connections.ts';
+import { countedReader, loggedEvents, openImageSources } from './images.ts';
 import { buildWebhook, REQUEST_TIMEOUT_MS } from './webhook.ts';
 
 /** A webhook that serves. */
@@ -40,29 +44,42 @@ export interface Running {
  * @throws Error when there is no certificate to serve or a port is taken
  */
 export async function startWebhook(config: Config, version: string, log: Logger, lostLines: () => number): Promise<Running> {
-  const metrics = createMetrics(version, lostLines);
+  const readPullSecret = config.preflight || config.certificates.source === 'self-managed' ? pullSecretReader() : undefined;
+  const images = await openImageSources(config, readPullSecret, loggedEvents(log));
+  const metrics = createMetrics(version, lostLines, images.inFlight);
   const source = await openCertificateSource(config.certificates, (objects) => openTrustStore(objects, log), log, metrics);
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
   const { image } = config.sideload;
   const { fits, detail } = judgeSupervisorImage(image);
   metrics.supervisorImage(image, fits);
+  for (const renamed of config.renamed) log.warn(renamed);
   if (fits === 'moving') log.warn({ image }, `the supervisor image ${detail}`);
 
   let draining = false;
   const { clientAuthorities: file } = config;
   let pair = source.initial;
-  let clientAuthorities = file === '' ? undefined : await readClientAuthorities(file);
+  const authorities =
+    file === ''
+      ? undefined
+      : await watchFile('--require-client-cert', file, checkAuthorities, {
+          onChange: () => {
+            app.server.setSecureContext(context());
+            log.info({ file }, 'CAs of client certificates replaced');
+          },
+          onProblem: (error) => log.error({ err: error }, 'CAs of client certificates not replaced: the last good ones stay in use'),
+        });
   const context = (): SecureContextOptions => ({
     ...pair,
     minVersion: config.tlsMinVersion,
     // As in Go, every certificate of the file is an anchor, not only roots.
-    ...(clientAuthorities === undefined ? {} : { ca: clientAuthorities, allowPartialTrustChain: true }),
+    ...(authorities === undefined ? {} : { ca: authorities.current(), allowPartialTrustChain: true }),
   });
   const app = buildWebhook({
     ...{ settings: config.sideload, facts: cluster.facts, log, metrics },
     tls: context(),
-    requiresClients: clientAuthorities !== undefined,
+    requiresClients: authorities !== undefined,
+    readImage: countedReader(images, metrics),
     draining: () => draining,
   });
   const certificates = source.follow((next, notAfter) => {
@@ -70,17 +87,6 @@ export async function startWebhook(config: Config, version: string, log: Logger,
     app.server.setSecureContext(context());
     metrics.certificate(notAfter);
   });
-  const stopClients =
-    clientAuthorities === undefined
-      ? undefined
-      : followClientAuthorities(file, clientAuthorities, {
-          onChange: (next) => {
-            clientAuthorities = next;
-            app.server.setSecureContext(context());
-            log.info({ file }, 'CAs of client certificates replaced');
-          },
-          onProblem: (error) => log.error({ err: error }, 'CAs of client certificates not replaced: the last good ones stay in use'),
-        });
   const admin = buildAdmin(metrics, () => [
     { name: 'serving', ready: !draining, detail: draining ? 'draining' : 'accepting admission reviews' },
     certificates.readiness(),
@@ -109,7 +115,8 @@ export async function startWebhook(config: Config, version: string, log: Logger,
       log.info({ delaySeconds: config.shutdownDelay }, 'draining');
       await sleep(config.shutdownDelay * 1000);
       certificates.stop();
-      stopClients?.();
+      authorities?.stop();
+      images.stop();
       cluster.stop();
       // Half of a request would keep the server open for ever: with it, Node ends the timer that enforces requestTimeout.
       const force = setTimeout(() => app.server.closeAllConnections(), REQUEST_TIMEOUT_MS);
@@ -132,6 +139,16 @@ async function openTrustStore(objects: TrustStoreNames, log: Logger): Promise<Tr
 async function askCluster(namespace: string, log: Logger, metrics: Metrics): Promise<ClusterView> {
   const { connect } = await import('../cluster/client.ts');
   return followCluster(await connect(), namespace, log, metrics);
+}
+
+/** The client is loaded with the first pull secret, unless it is there. */
+function pullSecretReader(): ImageSources['readPullSecret'] {
+  let cluster: Promise<Cluster> | undefined;
+  return async (namespace, name) => {
+    const [{ connect }, { readPullSecret }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/pull-secrets.ts')]);
+    cluster ??= connect();
+    return readPullSecret(await cluster, namespace, name);
+  };
 }
 
 /** Kubelet and Prometheus have a few. */

@@ -5,9 +5,10 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../observe/metrics.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
 import { decide } from '../sideload/decide.ts';
-import { type Outcome, printable, skip } from '../sideload/outcome.ts';
+import { type Outcome, printable, REFUSALS, type Refuse, skip } from '../sideload/outcome.ts';
 import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
 import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody, RequestError } from './bodies.ts';
+import type { ImageReader } from './images.ts';
 import { type AdmissionRequest, decodeReview, encodeReview } from './review.ts';
 
 /** The API server closes idle connections after 90 s (client-go's transport); the webhook must not close first. */
@@ -20,6 +21,8 @@ const CHECK_CONNECTIONS_MS = 5_000;
 export interface WebhookDeps {
   readonly settings: SideloadSettings;
   readonly facts: () => ClusterFacts;
+  /** Looks up what the image of a pod runs. */
+  readonly readImage: ImageReader;
   readonly tls: SecureContextOptions;
   /** Whether clients need a certificate that one of `tls.ca` signed. */
   readonly requiresClients: boolean;
@@ -41,6 +44,7 @@ export interface WebhookDeps {
  * | another content type than application/json             | 415 with a Status                                            |
  * | more than 8 MiB, or more values than any pod has       | 413 with a Status                                            |
  * | a large body while many others are under way           | 503 with a Status and Retry-After: the API server tries again |
+ * | a pod whose image cannot be looked up at the moment    | 503 with a Status and Retry-After: the API server tries again |
  * | a large body that comes too slowly                     | 408 with a Status                                            |
  * | a defect of the webhook                                | 500 with a Status, so that failurePolicy decides             |
  * | no client certificate of an API server, where required | 403 with a Status                                            |
@@ -83,16 +87,27 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   if (deps.requiresClients) refuseStrangers(app, deps.log, (reply, message) => answerError(reply, 403, message));
   limitLargeBodies(app);
 
-  const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void => {
+  const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
     const started = performance.now();
     const review = decodeReview(request.body);
-    const outcome = review.createsPod ? decide(review.pod, settings, deps.facts()) : skip('not-a-pod-creation');
-    const response = encodeReview(review.uid, outcome);
-    const milliseconds = performance.now() - started;
-    deps.metrics.admission(outcome, review.dryRun, milliseconds / 1000);
-    logAdmission(deps.log, review, outcome, milliseconds);
-    if (deps.draining()) reply.header('connection', 'close');
-    reply.header('content-type', 'application/json; charset=utf-8').send(response);
+    const respond = (outcome: Outcome): void => {
+      const response = isTemporary(outcome) ? undefined : encodeReview(review.uid, outcome);
+      const milliseconds = performance.now() - started;
+      deps.metrics.admission(outcome, review.dryRun, milliseconds / 1000);
+      logAdmission(deps.log, review, outcome, milliseconds);
+      if (deps.draining()) reply.header('connection', 'close');
+      if (isTemporary(outcome)) {
+        answerError(reply.header('retry-after', RETRY_AFTER_SECONDS), 503, outcome.message);
+        return;
+      }
+      reply.header('content-type', 'application/json; charset=utf-8').send(response);
+    };
+    if (!review.createsPod) return respond(skip('not-a-pod-creation'));
+    const outcome = decide(review.pod, settings, deps.facts());
+    if (outcome.verdict !== 'refuse' || !outcome.needs) return respond(outcome);
+    return deps
+      .readImage(review.pod, review.namespace, outcome.needs)
+      .then((image) => respond(decide(review.pod, settings, deps.facts(), image)));
   };
   const enforced = enforcing(deps.settings);
   app.post('/mutate', (request, reply) => answerReview(deps.settings, request, reply));
@@ -116,6 +131,14 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
     answerError(reply, code, code >= 500 ? 'internal error of openshell-sideload: see its log' : error.message);
   });
   return app as unknown as FastifyInstance<Server>;
+}
+
+/** After this the API server calls again, within the 10 s that a webhook has (client-go, rest/with_retry.go). */
+const RETRY_AFTER_SECONDS = '2';
+
+/** Whether the next try may have another outcome: an HTTP error, after which the API server tries again. */
+function isTemporary(outcome: Outcome): outcome is Refuse {
+  return outcome.verdict === 'refuse' && REFUSALS[outcome.reason].code === 503;
 }
 
 /** Refuses clients that are no API server, before a body is read. It logs once a minute. */
@@ -152,6 +175,7 @@ export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Ou
     durationMs: Math.round(milliseconds * 1000) / 1000,
     message: outcome.verdict === 'refuse' ? outcome.message : undefined,
     method: inject?.method,
+    imageDigest: inject?.imageDigest,
     container: cut(inject?.container, 63),
     warnings: outcome.verdict === 'refuse' ? undefined : outcome.warnings?.map(({ code }) => code),
   };

@@ -78,7 +78,7 @@ function identityVariables({ uid, gid }: Identity): readonly Variable[] {
 const LONGEST_IMAGE = 4096;
 
 /** For the supervisor's audit log. */
-function imageVariables({ image }: Container): readonly Variable[] {
+function containerImage({ image }: Container): readonly Variable[] {
   return image && image.length <= LONGEST_IMAGE ? [{ name: ENV.containerImage, value: image }] : [];
 }
 
@@ -113,13 +113,13 @@ function addedDefaults({ pod, container, policy }: Plan, { env }: SideloadSettin
  * its supervisor, where runAsUser is the supervisor's 0 already, an id that was resolved before stays.
  */
 export function environmentOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
-  const { container, policy } = plan;
-  const env = container.env ?? [];
+  const { container, written, image, policy } = plan;
+  const env = written.env ?? [];
   const pinned = [
     ...identityVariables(plan.identity),
     ...settings.pinnedEnv,
     ...(policy.policy?.variables ?? []),
-    ...imageVariables(container),
+    ...containerImage(container),
   ];
   const wantedOf = new Map(pinned.map((variable) => [variable.name, variable]));
   const present = new Set<string>();
@@ -130,8 +130,11 @@ export function environmentOperations(plan: Plan, path: string, settings: Sidelo
     if (wanted === undefined || (hasAnyPart(plan.existing) && isResolvedId(variable))) return;
     if (!isSame(variable, wanted)) operations.push({ op: 'replace', path: `${path}/env/${index}`, value: wanted });
   });
-  const added = [...pinned, ...addedDefaults(plan, settings)].filter(({ name }) => !present.has(name));
-  return [...operations, ...append(path, 'env', env, added)];
+  // What counts of the image's own is written down, so that it counts the same when the image is not looked up.
+  const added = new Map<string, Variable>();
+  for (const variable of [...pinned, ...(image?.variables ?? []), ...addedDefaults(plan, settings)])
+    if (!present.has(variable.name) && !added.has(variable.name)) added.set(variable.name, variable);
+  return [...operations, ...append(path, 'env', env, [...added.values()])];
 }
 
 /** Whether the sandbox container will have a variable, so far as its own `env`, its label and the operator's defaults give it. */

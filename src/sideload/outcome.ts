@@ -30,6 +30,7 @@ export type StepName =
   | 'topology'
   | 'policy'
   | 'command'
+  | 'image'
   | 'programs'
   | 'neighbours'
   | 'mounts'
@@ -38,7 +39,7 @@ export type StepName =
 
 /**
  * Why a pod is refused: the HTTP status of the refusal (422, the pod contradicts the contract; 403, the operator or the cluster
- * does not allow it), and the step of the decision that fails.
+ * does not allow it; 503, the next try may succeed), and the step of the decision that fails.
  */
 export const REFUSALS = {
   'unknown-label-value': { code: 422, step: 'label', summary: 'the sandbox label has a value other than "true" or "false"' },
@@ -51,6 +52,9 @@ export const REFUSALS = {
   'container-not-found': { code: 422, step: 'container', summary: 'the container annotation names no container of the pod' },
   'args-without-command': { code: 422, step: 'command', summary: 'the container has args but no command, so its program is not known' },
   'missing-command': { code: 422, step: 'command', summary: 'the container has no command and the operator requires one' },
+  'entrypoint-unknown': { code: 422, step: 'image', summary: 'the registry does not tell what the image runs' },
+  'entrypoint-ambiguous': { code: 422, step: 'image', summary: 'the image runs different programs on different platforms' },
+  'entrypoint-unavailable': { code: 503, step: 'image', summary: 'the registry is unavailable: the API server tries again' },
   'invalid-identity': { code: 422, step: 'identity', summary: 'runAsUser or runAsGroup is not a user or group id' },
   'volume-name-taken': { code: 422, step: 'mounts', summary: 'another volume has a name that the webhook needs' },
   'mount-path-taken': { code: 422, step: 'mounts', summary: 'another mount is at a path that the webhook needs' },
@@ -73,11 +77,12 @@ export const REFUSALS = {
   'programs-covered': { code: 422, step: 'programs', summary: 'the pod mounts over programs that the supervisor runs as root' },
   'loader-variable': { code: 422, step: 'programs', summary: 'a variable loads code into programs that the supervisor runs as root' },
   'unsafe-neighbours': { code: 422, step: 'neighbours', summary: 'another container could replace the supervisor' },
-} as const satisfies Readonly<Record<string, { code: 403 | 422; step: StepName; summary: string }>>;
+} as const satisfies Readonly<Record<string, { code: 403 | 422 | 503; step: StepName; summary: string }>>;
 
 /** What an admitted pod's author should know. */
 export const WARNINGS = {
   'no-command': 'the image ENTRYPOINT does not run',
+  'image-user': 'the program does not run as the USER of its image',
   'no-policy-source': 'no policy is visible: the supervisor exits unless the image brings one',
   'inference-routes': 'a file of the pod replaces the inference routes of the gateway',
   'sandbox-id-differs': 'OPENSHELL_SANDBOX_ID differs from the label',
@@ -115,6 +120,18 @@ export interface Refuse {
   readonly reason: RefuseReason;
   /** Says what to change, in fewer than 256 characters. */
   readonly message: string;
+  /** Only because an image was not looked up: with what is found out, the decision is another one. */
+  readonly needs: ImageNeed | undefined;
+}
+
+/** What an image has to be looked up for. */
+export interface ImageNeed {
+  /** As the pod writes it. */
+  readonly image: string;
+  /** Whether the program is not known without it. */
+  readonly forProgram: boolean;
+  /** Whether its variables have to be seen, as those of the pod itself are. */
+  readonly forVariables: boolean;
 }
 
 export interface Inject {
@@ -126,6 +143,8 @@ export interface Inject {
   /** JSON Patch (RFC 6902) operations, in the order in which they apply. */
   readonly operations: readonly Operation[];
   readonly warnings: readonly Warning[];
+  /** Digest of the image that was looked up, and whose program runs; undefined where none was. */
+  readonly imageDigest: string | undefined;
 }
 
 export type Outcome = Skip | Refuse | Inject;
@@ -134,8 +153,8 @@ export function skip(reason: SkipReason, warnings?: readonly Warning[]): Skip {
   return { verdict: 'skip', reason, warnings: warnings?.length ? warnings : undefined };
 }
 
-export function refuse(reason: RefuseReason, message: string): Refuse {
-  return { verdict: 'refuse', reason, message };
+export function refuse(reason: RefuseReason, message: string, needs?: ImageNeed): Refuse {
+  return { verdict: 'refuse', reason, message, needs };
 }
 
 export function inject(reason: InjectReason, rest: Omit<Inject, 'verdict' | 'reason'>): Inject {

@@ -29,6 +29,7 @@ export function patchFor(plan: Plan, settings: SideloadSettings): Operation[] {
     ...append('/spec', 'initContainers', spec.initContainers, installers),
     ...installerOperations(plan),
     ...mountOperations(plan, container),
+    ...imageOperations(plan, container),
     ...commandOperations(plan, container, settings),
     ...environmentOperations(plan, container, settings),
     ...securityContextOperations(plan, container, settings),
@@ -60,6 +61,11 @@ function mountOperations({ container, existing, files }: Plan, path: string): Op
     ...propagating.map(({ index }): Operation => ({ op: 'remove', path: `${path}/volumeMounts/${index}/mountPropagation` })),
     ...append(path, 'volumeMounts', container.volumeMounts, missing),
   ];
+}
+
+/** An image that was looked up runs by its digest: its tag may mean another program when the kubelet pulls it. */
+function imageOperations({ container, written }: Plan, path: string): Operation[] {
+  return container.image === written.image ? [] : [set(path, 'image', container.image)];
 }
 
 /**

@@ -66,6 +66,7 @@ export const podShape = object({
   spec: object({
     os: object({ name: string }),
     nodeSelector: stringMap,
+    imagePullSecrets: list(object({ name: string })),
     hostUsers: boolean,
     hostNetwork: boolean,
     hostPID: boolean,

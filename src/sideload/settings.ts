@@ -34,8 +34,14 @@ export interface SideloadSettings {
   readonly trustedImages: TrustedImages;
   /** What to do with neighbours of the sandbox container that could replace its supervisor; `by-method` refuses where the method lets them. */
   readonly neighbours: 'by-method' | 'refuse' | 'warn';
-  /** What to do with a container that has neither command nor args. */
-  readonly missingCommand: 'warn' | 'refuse';
+  /** What to do with a container that has no command: look up what its image runs, start the supervisor's shell, or refuse it. */
+  readonly missingCommand: 'lookup' | 'shell' | 'refuse';
+  /** Where it is looked up what an image runs: in the operator's map, then in its registry; in the map only; nowhere. */
+  readonly entrypoint: 'registry' | 'map' | 'off';
+  /** Which images are read: those whose program is needed, or all of sandbox containers. Where a policy is enforced: all. */
+  readonly inspectImages: 'when-needed' | 'always';
+  /** Whether an image that was looked up is run by its digest. */
+  readonly pinResolvedImages: boolean;
   /** User and group id of the sandboxed process where the pod asks for none, or for root. */
   readonly uid: number;
   readonly gid: number;

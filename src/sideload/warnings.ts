@@ -1,6 +1,7 @@
 import { ENV, METHOD_ANNOTATION, POLICY_ANNOTATION, SANDBOX_ID_LABEL } from './contract.ts';
 import { willHaveVariable } from './environment.ts';
 import { literalOf, missingForGateway, setsVariable } from './gateway.ts';
+import { userConcerns } from './image-facts.ts';
 import { refusesNeighbours, unsafeNeighbour } from './neighbours.ts';
 import { enumerate, quote, type RefuseReason, type Warning } from './outcome.ts';
 import type { Plan } from './plan.ts';
@@ -41,6 +42,7 @@ function othersBeside(chosen: Container, { containers, initContainers }: PodSpec
 export function concernsOf(plan: Plan, settings: SideloadSettings, facts: ClusterFacts): Concern[] {
   return [
     ...commandConcerns(plan, settings),
+    ...(plan.image ? userConcerns(plan.spec, plan.container, plan.image, plan.identity) : []),
     ...policyConcerns(plan, settings),
     ...variableConcerns(plan),
     ...nodeConcerns(plan, facts),
@@ -61,7 +63,9 @@ function commandConcerns(plan: Plan, settings: SideloadSettings): Concern[] {
   const { container, existing } = plan;
   const concerns: Concern[] = [];
   const mayBeSpecified = Boolean(container.envFrom?.length) || willHaveVariable(ENV.mainProcessSpec, plan, settings);
-  if (!existing.launched && !container.command?.length && !container.args?.length && !mayBeSpecified) {
+  // What is looked up is a command by now, or will be.
+  const isLookedUp = settings.missingCommand === 'lookup';
+  if (!isLookedUp && !existing.launched && !container.command?.length && !container.args?.length && !mayBeSpecified) {
     concerns.push({
       code: 'no-command',
       message: `container ${quote(container.name ?? '')} has no command: the image's ENTRYPOINT does not run, the supervisor starts its default shell; set command or ${ENV.mainProcessSpec}`,
@@ -71,7 +75,7 @@ function commandConcerns(plan: Plan, settings: SideloadSettings): Concern[] {
   if (!existing.launched && replacesWorkdir(container)) {
     concerns.push({
       code: 'workdir-replaced',
-      message: `workingDir of container ${quote(container.name ?? '')} is ${quote(container.workingDir ?? '')}, which the supervisor would make writable: the program starts in ${quote(workdirWord(container, settings))}`,
+      message: `the working directory of container ${quote(container.name ?? '')} is ${quote(container.workingDir ?? '')}, which the supervisor would make writable: the program starts in ${quote(workdirWord(container, settings))}`,
     });
   }
   return concerns;

@@ -113,6 +113,9 @@ describe('the options', () => {
     'certificates',
     'tls-cert-dir',
     'require-client-cert',
+    'entrypoint-map',
+    'registry-ca',
+    'registry-config',
     'namespace',
     'service-name',
     'webhook-configuration',
@@ -141,6 +144,12 @@ describe('the options', () => {
     'max-connections-per-peer': [100, '100'],
     'trusted-supervisor-images': [['mirror.example/supervisor'], 'mirror.example/supervisor'],
     'missing-command': ['refuse', 'refuse'],
+    entrypoint: ['off', 'off'],
+    'inspect-images': ['always', 'always'],
+    'pin-resolved-images': [false, 'false'],
+    'registry-hosts': [['registry.example:5000', 'ghcr.io'], 'registry.example:5000,ghcr.io'],
+    'registry-plain-http': [['localhost:5000'], 'localhost:5000'],
+    'registry-mirrors': [['docker.io=mirror.example:5000/hub'], 'docker.io=mirror.example:5000/hub'],
     'pinned-env': [[{ name: 'COMPANY', value: 'a=b' }], 'COMPANY=a=b'],
     'supervisor-arg': [
       ['--upstream-proxy=http://proxy:3128', '--upstream-proxy-auth-allow-insecure'],
@@ -299,6 +308,29 @@ describe('a release', () => {
     ]);
     expect(spec.containers[0].volumeMounts).toEqual([{ name: 'clients', mountPath: '/clients', readOnly: true }]);
     expect(readConfig(argsOf(objects), {}).clientAuthorities).toBe('/clients/ca.crt');
+  });
+
+  it('mounts the files that say what images run, and where registries are', async () => {
+    const objects = await render({
+      entrypointMap: { configMap: 'programs' },
+      registryCa: { configMap: 'trust', key: 'bundle.pem' },
+      registryConfig: { secret: 'registries' },
+    });
+    const { spec } = find(objects, 'Deployment').spec.template;
+    expect(spec.volumes).toEqual([
+      { name: 'entrypoints', configMap: { name: 'programs', items: [{ key: 'map.yaml', path: 'map.yaml' }] } },
+      { name: 'registry-ca', configMap: { name: 'trust', items: [{ key: 'bundle.pem', path: 'ca.crt' }] } },
+      {
+        name: 'registry-config',
+        secret: { secretName: 'registries', defaultMode: 0o440, items: [{ key: '.dockerconfigjson', path: 'config.json' }] },
+      },
+    ]);
+    expect(spec.securityContext.fsGroup).toBe(65532);
+    expect(readConfig(argsOf(objects), {}).images).toMatchObject({
+      map: '/entrypoints/map.yaml',
+      authorities: '/registry-ca/ca.crt',
+      credentials: '/registry-config/config.json',
+    });
   });
 
   it('tells the backstop what the webhook trusts', async () => {

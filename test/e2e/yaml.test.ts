@@ -79,11 +79,11 @@ big: [9223372036854775807, -9223372036854775808]
 });
 
 describe('what inject prints, kubectl reads as the webhook would have it', () => {
-  it('whatever is shared between the places of a document', () => {
+  it('whatever is shared between the places of a document', async () => {
     for (const text of fc.sample(sharingDocument, { numRuns: 150, seed: 2 })) {
       const [manifest] = parseManifests('x', text);
       if (!manifest) throw new Error(text);
-      const { operations } = injectManifest(manifest, settings);
+      const { operations } = await injectManifest(manifest, settings);
       expect(operations.length, text).toBeGreaterThan(0);
       // kubectl opens a List.
       const isList = text.includes('kind: List');
@@ -94,7 +94,7 @@ describe('what inject prints, kubectl reads as the webhook would have it', () =>
     }
   });
 
-  it('whatever the words are', () => {
+  it('whatever the words are', async () => {
     const words = fc.sample(oddWord, { numRuns: 500, seed: 3 });
     const pod = (style: object): string =>
       stringify(
@@ -109,7 +109,7 @@ describe('what inject prints, kubectl reads as the webhook would have it', () =>
     for (const text of [pod({}), pod({ collectionStyle: 'flow' })]) {
       const [manifest] = parseManifests('x', text);
       if (!manifest) throw new Error(text);
-      const [read] = readByKubectl(manifest.apply(injectManifest(manifest, settings).operations));
+      const [read] = readByKubectl(manifest.apply((await injectManifest(manifest, settings)).operations));
       expect((read as { spec: { containers: { args: string[] }[] } }).spec.containers[0]?.args).toEqual(['--', 'run', ...words]);
     }
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { CA_FILE } from '../../src/tls/local.ts';
 import { freePorts, type Process } from '../e2e/cluster/process.ts';
 import { startWebhook } from '../e2e/webhook.ts';
-import { ANY_METHOD } from '../refusals.ts';
+import { ANY_METHOD, NO_LOOKUP } from '../refusals.ts';
 
 /** The memory limit of manifests/base/deployment.yaml: beyond it the kernel ends the process. */
 export const MEMORY_LIMIT_MIB = 384;
@@ -28,7 +28,7 @@ export async function startProduct(...flags: string[]): Promise<Product> {
   const dir = mkdtempSync(join(tmpdir(), 'sideload-fuzz-'));
   const [port, adminPort] = (await freePorts(2)) as [number, number];
   const env = { ...process.env, NODE_OPTIONS: HEAP_OPTIONS };
-  const webhook = await startWebhook(dir, { port, adminPort }, [...ANY_METHOD, '--supervisor-env=OPERATOR=1', ...flags], env);
+  const webhook = await startWebhook(dir, { port, adminPort }, [...ANY_METHOD, ...NO_LOOKUP, '--supervisor-env=OPERATOR=1', ...flags], env);
   const find = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
   return {
     process: webhook,

@@ -5,10 +5,10 @@ import { parseBody } from '../../src/server/bodies.ts';
 import { decodeReview, encodeReview } from '../../src/server/review.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
-import { ANY_METHOD } from '../refusals.ts';
+import { ANY_METHOD, NO_LOOKUP } from '../refusals.ts';
 import type { FuzzCase } from './cases.ts';
 
-const settings = readConfig([...ANY_METHOD, '--supervisor-env=OPERATOR=1'], {}).sideload;
+const settings = readConfig([...ANY_METHOD, ...NO_LOOKUP, '--supervisor-env=OPERATOR=1'], {}).sideload;
 /** Below this a case is not looked at again. */
 const SHORT_MS = 10;
 /** A stop that a neighbour on the machine made does not come again. */

@@ -6,6 +6,7 @@ A Kubernetes container reads $(NAME) as a variable, and $$ as a dollar.
 {{- $arguments := list -}}
 {{- $flags := list "port" "supervisor-image" "supervisor-image-pull-policy" "supervisor-image-layout" "supervisor-sideload-method"
       "allowed-sideload-methods" "supervisor-capabilities" "supervisor-apparmor-profile" "trusted-supervisor-images" "missing-command"
+      "entrypoint" "inspect-images" "pin-resolved-images" "registry-hosts" "registry-plain-http" "registry-mirrors"
       "upstream-proxy-auth-secret" "policy" "policy-rules" "policy-mode" "missing-policy" "unreachable-probes" "neighbours"
       "sandbox-uid" "sandbox-gid" "sandbox-workdir" "bind-address" "ca-lifetime" "serving-cert-lifetime" "ca-settle-time" "preflight"
       "tls-min-version" "max-connections" "max-connections-per-peer" "shutdown-delay" "log-level" -}}
@@ -16,7 +17,9 @@ A Kubernetes container reads $(NAME) as a variable, and $$ as a dollar.
   {{- if not (kindIs "invalid" $value) -}}{{- $arguments = append $arguments (printf "--%s=%v" $flag $value) -}}{{- end -}}
 {{- end -}}
 {{- if ne (int .Values.adminPort) 8081 -}}{{- $arguments = append $arguments (printf "--admin-port=%d" (int .Values.adminPort)) -}}{{- end -}}
-{{- if .Values.requireClientCert.configMap -}}{{- $arguments = append $arguments "--require-client-cert=/clients/ca.crt" -}}{{- end -}}
+{{- range include "openshell-sideload.files" . | fromYamlArray -}}
+  {{- $arguments = append $arguments (printf "--%s=/%s/%s" .option .volume .path) -}}
+{{- end -}}
 {{- range .Values.pinnedEnv -}}{{- $arguments = append $arguments (printf "--pinned-env=%s=%s" .name .value) -}}{{- end -}}
 {{- range .Values.supervisorArg -}}{{- $arguments = append $arguments (printf "--supervisor-arg=%s" .) -}}{{- end -}}
 {{- range .Values.supervisorEnv -}}{{- $arguments = append $arguments (printf "--supervisor-env=%s=%s" .name .value) -}}{{- end -}}

@@ -58,3 +58,21 @@ subjects:
     name: {{ include "openshell-sideload.fullname" (index . 0) }}
     namespace: {{ (index . 0).Release.Namespace }}
 {{- end }}
+
+{{/* Files that options name, each from a ConfigMap or a Secret: a list of option, volume, path, kind, name and key. */}}
+{{- define "openshell-sideload.files" -}}
+{{- with .Values }}
+{{- if .requireClientCert.configMap }}
+- { option: require-client-cert, volume: clients, path: ca.crt, configMap: {{ .requireClientCert.configMap }}, key: {{ .requireClientCert.key }} }
+{{- end }}
+{{- if .entrypointMap.configMap }}
+- { option: entrypoint-map, volume: entrypoints, path: map.yaml, configMap: {{ .entrypointMap.configMap }}, key: {{ .entrypointMap.key }} }
+{{- end }}
+{{- if .registryCa.configMap }}
+- { option: registry-ca, volume: registry-ca, path: ca.crt, configMap: {{ .registryCa.configMap }}, key: {{ .registryCa.key }} }
+{{- end }}
+{{- if .registryConfig.secret }}
+- { option: registry-config, volume: registry-config, path: config.json, secret: {{ .registryConfig.secret }}, key: {{ .registryConfig.key }} }
+{{- end }}
+{{- end }}
+{{- end }}

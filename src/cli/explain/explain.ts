@@ -2,10 +2,11 @@
 
 import { UsageError } from '../../config/config.ts';
 import { type Pod, podShape } from '../../sideload/pod.ts';
-import { UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
+import { settingsIn, UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
 import { misfit } from '../../sideload/shape.ts';
 import { type Command, type CommandLine, EXIT } from '../command.ts';
 import { paint } from '../diff.ts';
+import { LOOKUP, openLookup } from '../image-lookup.ts';
 import { FILENAME } from '../input-files.ts';
 import { readManifests } from '../manifests.ts';
 import { findPods } from '../pod-templates.ts';
@@ -26,18 +27,20 @@ function format(title: string, steps: readonly Step[]): string {
 }
 
 /** Pods of manifests: no cluster is asked. */
-function explainManifests({ flags, config }: CommandLine): string {
+async function explainManifests({ flags, config }: CommandLine): Promise<string> {
+  const lookUp = await openLookup(config, flags.has('lookup'));
   const found = readManifests(flags.get('filename') ?? []).flatMap(({ source, value }) =>
     findPods(value).map(({ pointer, pod }) => ({ title: `${source}${pointer}`, path: pointer.slice(1).replaceAll('/', '.'), pod })),
   );
   if (found.length === 0) throw new UsageError(['the manifests have no Pod, and no kind with a pod template']);
-  return found
-    .map(({ title, path, pod }) => {
-      const wrong = misfit(podShape, pod, path);
-      if (wrong !== undefined) throw new UsageError([`${title} is not valid: ${wrong}`]);
-      return format(title, explainPod(pod as Pod, undefined, config, UNKNOWN_CLUSTER));
-    })
-    .join('\n');
+  const explained: string[] = [];
+  for (const { title, path, pod } of found) {
+    const wrong = misfit(podShape, pod, path);
+    if (wrong !== undefined) throw new UsageError([`${title} is not valid: ${wrong}`]);
+    const image = await lookUp(pod as Pod, config.sideload, UNKNOWN_CLUSTER);
+    explained.push(format(title, explainPod(pod as Pod, undefined, config, UNKNOWN_CLUSTER, image)));
+  }
+  return explained.join('\n');
 }
 
 async function run(line: CommandLine): Promise<number> {
@@ -52,7 +55,7 @@ async function run(line: CommandLine): Promise<number> {
   ];
   if (problems.length > 0) throw new UsageError(problems);
   if (name === undefined) {
-    process.stdout.write(explainManifests(line));
+    process.stdout.write(await explainManifests(line));
     return EXIT.done;
   }
   const { readSurroundings } = await import('./surroundings.ts');
@@ -60,12 +63,16 @@ async function run(line: CommandLine): Promise<number> {
     kubeconfig: flags.get('kubeconfig')?.[0],
     context: flags.get('context')?.[0],
   });
-  process.stdout.write(format(`pod ${surroundings.namespace.name}/${name}`, explainPod(pod, surroundings, config, facts)));
+  // The files that the Deployment names are in its pods.
+  const images = { ...config.images, map: '', authorities: '', credentials: '' };
+  const settings = settingsIn(surroundings.namespace.labels, config.sideload);
+  const image = await (await openLookup({ ...config, images }, flags.has('lookup')))(pod, settings, facts);
+  process.stdout.write(format(`pod ${surroundings.namespace.name}/${name}`, explainPod(pod, surroundings, config, facts, image)));
   return EXIT.done;
 }
 
 export const explain: Command = {
-  usage: 'explain (-f FILE | pod NAME [-n NAMESPACE]) [SETTINGS]',
+  usage: 'explain (-f FILE | pod NAME [-n NAMESPACE]) [--lookup] [SETTINGS]',
   description:
     'Explains whether the webhook would inject a pod, and why: one line for each step. For a manifest it needs no cluster. For a pod in the cluster it reads the namespace, the webhook configuration and the settings of the Deployment.',
   options: {
@@ -77,6 +84,7 @@ export const explain: Command = {
     },
     kubeconfig: { value: 'FILE', description: 'Path of the kubeconfig. Default: the files in KUBECONFIG.' },
     context: { value: 'NAME', description: 'The context of the kubeconfig. Default: the current one.' },
+    lookup: LOOKUP,
   },
   takesWords: true,
   run,

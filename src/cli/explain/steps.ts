@@ -4,7 +4,8 @@ import type { V1LabelSelector } from '@kubernetes/client-node';
 import type { Config } from '../../config/config.ts';
 import { ENV, MANAGED_BY_LABEL, METHOD_ANNOTATION, NAMESPACE_LABEL, POLICY_ANNOTATION, SANDBOX_LABEL } from '../../sideload/contract.ts';
 import { decide, type Seen } from '../../sideload/decide.ts';
-import { INJECTIONS, type Inject, type Outcome, REFUSALS, SKIPS, type Skip } from '../../sideload/outcome.ts';
+import type { BroughtImage, ImageFacts, UnknownImage } from '../../sideload/image-facts.ts';
+import { INJECTIONS, type Inject, type Outcome, quote, REFUSALS, SKIPS, type Skip } from '../../sideload/outcome.ts';
 import type { Pod } from '../../sideload/pod.ts';
 import type { PolicyChoice } from '../../sideload/policy.ts';
 import { CHOICES } from '../../sideload/selection.ts';
@@ -51,11 +52,18 @@ type Explained = Pick<Config, 'sideload' | 'methodOrigin'>;
  * Explains what becomes of a pod: what the decision found at each step, and the step that failed, if one did.
  *
  * @param around undefined where no cluster was asked
+ * @param image what was looked up; undefined where nothing was
  */
-export function explainPod(pod: Pod, around: Surroundings | undefined, { sideload, methodOrigin }: Explained, facts: ClusterFacts): Step[] {
+export function explainPod(
+  pod: Pod,
+  around: Surroundings | undefined,
+  { sideload, methodOrigin }: Explained,
+  facts: ClusterFacts,
+  image?: ImageFacts | UnknownImage,
+): Step[] {
   const settings = settingsIn(around?.namespace.labels, sideload);
   const found: Seen[] = [];
-  const outcome = decide(pod, settings, facts, (seen) => found.push(seen));
+  const outcome = decide(pod, settings, facts, image, (seen) => found.push(seen));
   const reached = around ? reachSteps(pod, around) : [notAsked];
   const steps = found.map((seen) => foundStep(seen, pod, settings, methodOrigin));
   const label = steps.length > 0 ? [] : [step('no', 'label', labelOf(pod))];
@@ -70,6 +78,8 @@ export function explainPod(pod: Pod, around: Surroundings | undefined, { sideloa
 /** The step that ended the decision with a refusal comes last; it says what it found, and what is wrong with it. */
 function withFailure(steps: readonly Step[], outcome: Outcome): readonly Step[] {
   if (outcome.verdict !== 'refuse') return steps;
+  if (outcome.needs)
+    return [...steps, step('unknown', 'image', `${quote(outcome.needs.image)} is looked up at admission (here: --lookup)`)];
   const { step: name, summary } = REFUSALS[outcome.reason];
   if (name === 'label') return steps;
   const before = steps.find((earlier) => earlier.name === name);
@@ -119,9 +129,19 @@ function foundStep(seen: Seen, pod: Pod, settings: SideloadSettings, methodOrigi
       return clusterStep(seen.facts);
     case 'supervisor':
       return step('yes', 'supervisor', PARTS[seen.parts]);
+    case 'image':
+      return imageStep(seen.brought);
     case 'policy':
       return policyStep(seen.choice, settings);
   }
+}
+
+/** What the image runs, and who says so. */
+function imageStep({ facts: { from, digest }, platforms, config }: BroughtImage): Step {
+  const words = [...config.entrypoint, ...config.cmd].join(' ');
+  const on = platforms.map(({ platform }) => platform.architecture).filter(Boolean);
+  const where = from === 'map' ? "the operator's map" : `${digest ?? 'the registry'}${on.length > 0 ? ` (${on.join(', ')})` : ''}`;
+  return step('yes', 'image', `runs ${quote(words)}: ${where}`);
 }
 
 const PARTS = { all: 'complete', some: 'partial: the webhook adds the rest', none: 'none yet' } as const;
@@ -176,6 +196,7 @@ function resultSteps(outcome: Outcome): Step[] {
     case 'skip':
       return [result(`left unchanged (${outcome.reason}): ${SKIPS[outcome.reason]}`), ...noteSteps(outcome)];
     case 'refuse':
+      if (outcome.needs) return [result(`depends on the image: ${outcome.message}`)];
       return [result(`refused (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}`)];
     case 'inject':
       return [result(`${outcome.reason}: ${INJECTIONS[outcome.reason]}`), ...noteSteps(outcome)];
