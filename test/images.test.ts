@@ -134,8 +134,8 @@ describe('pull secrets', () => {
   });
 
   it.each([
-    { name: 'closed', says: 'the webhook may not read pull secret closed: bind ClusterRole the-role in namespace agents' },
-    { name: 'broken', says: 'pull secret broken is of no use: it is not JSON' },
+    { name: 'closed', says: 'bind ClusterRole the-role in namespace agents: pull secret "closed" may not be read' },
+    { name: 'broken', says: 'pull secret "broken" is of no use: it is not JSON' },
   ])('that cannot be used leave the lookup anonymous, and the message says so: $name', async ({ name, says }) => {
     const { asked, lookUp } = sources({
       readPullSecret: read,

@@ -501,7 +501,7 @@ describe('lookups', () => {
     { problem: 'not-found', milliseconds: 15_000 },
     { problem: 'limited', milliseconds: 15_000 },
     // An API server that got a 503 calls again within 10 s.
-    { problem: 'unavailable', milliseconds: 2_000 },
+    { problem: 'unavailable', milliseconds: 1_000 },
   ] as const)('remember a failure for a while: $problem', async ({ problem, milliseconds }) => {
     let broken = true;
     const { calls, wait, lookups } = counted({ fails: () => (broken ? new ImageError(problem, 'down') : undefined) });

@@ -11,6 +11,7 @@ import jsonPatch from 'fast-json-patch';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from '../src/config/config.ts';
+import { openRetries } from '../src/server/retries.ts';
 import { type Running, startWebhook } from '../src/server/start.ts';
 import { ensureLocalCertificates } from '../src/tls/local.ts';
 import { namesOfService } from '../src/tls/names.ts';
@@ -544,5 +545,51 @@ describe('draining', () => {
     response.resume();
     await drained;
     expect(await isRefused()).toBe(true);
+  });
+});
+
+describe('a review that may be asked again', () => {
+  /** What the API server is told for the calls of one review, each of which begins and ends at these milliseconds. */
+  const told = (calls: readonly (readonly [begin: number, end: number])[], timeout?: string): boolean[] => {
+    let now = 0;
+    const { isLast } = openRetries(() => now);
+    return calls.map(([begin, end]) => {
+      now = end;
+      return isLast('u', begin, timeout);
+    });
+  };
+
+  it.each([
+    {
+      why: 'fails at once',
+      calls: [
+        [0, 10],
+        [2010, 2020],
+        [4020, 4030],
+      ],
+      last: [false, false, true],
+    },
+    {
+      why: 'takes 3 s',
+      calls: [
+        [0, 3000],
+        [5000, 8000],
+      ],
+      last: [false, true],
+    },
+    { why: 'takes 5 s', calls: [[0, 5000]], last: [true] },
+    {
+      why: 'takes 3 s of 30',
+      calls: [
+        [0, 3000],
+        [5000, 8000],
+      ],
+      timeout: '30s',
+      last: [false, false],
+    },
+    { why: 'has only 2 s', calls: [[0, 10]], timeout: '2s', last: [true] },
+    { why: 'has a timeout that cannot be read', calls: [[0, 10]], timeout: '1h', last: [false] },
+  ] as const)('is refused while there is time: $why', ({ calls, last, ...rest }) => {
+    expect(told(calls, 'timeout' in rest ? rest.timeout : undefined)).toEqual(last);
   });
 });

@@ -7,6 +7,7 @@ import { CERTIFICATES } from './check/certificates.ts';
 import { CLUSTER } from './check/cluster.ts';
 import { type Context, contextOf } from './check/context.ts';
 import { END_TO_END } from './check/end-to-end.ts';
+import { IMAGE } from './check/image.ts';
 import { BEFORE_INSTALLATION, INSTALLATION } from './check/installation.ts';
 import { NAMESPACES } from './check/namespaces.ts';
 import { heading, json, lines, progress, summary } from './check/report.ts';
@@ -32,11 +33,13 @@ async function run({ flags, config }: CommandLine): Promise<number> {
   const pre = flags.has('pre');
   if (pre && flags.has('in')) throw new UsageError(['--in: no pod is tried with --pre']);
   const cluster = await open({ kubeconfig: flags.get('kubeconfig')?.[0], context: flags.get('context')?.[0] });
-  const context = contextOf(cluster, config, pre, flags.get('in')?.[0]);
+  const image = flags.get('image')?.[0];
+  const context = contextOf(cluster, config, { pre, sandboxNamespace: flags.get('in')?.[0], image });
+  const groups = [...(pre ? BEFORE : AFTER), ...(image === undefined ? [] : [IMAGE])];
 
   const results: Result[] = [];
   const { show, clear } = progress(process.stderr);
-  for await (const result of runChecks(pre ? BEFORE : AFTER, context, show)) {
+  for await (const result of runChecks(groups, context, show)) {
     clear();
     if (output === undefined) {
       if (results.at(-1)?.group !== result.group) process.stdout.write(heading(result.group));
@@ -49,13 +52,17 @@ async function run({ flags, config }: CommandLine): Promise<number> {
 }
 
 export const check: Command = {
-  usage: 'check [--pre] [-o json] [--in NAMESPACE] [--context NAME] [SETTINGS]',
+  usage: 'check [--pre] [-o json] [--in NAMESPACE] [--image REFERENCE] [SETTINGS]',
   description:
     'Checks that the webhook is installed and injects sandboxes: passed checks (✓), warnings (!) and failed checks (✗), each with a fix. It changes nothing; pods are created as dry runs. It exits with 1 if a check failed. --namespace says where the webhook is; its settings are read from its Deployment.',
   options: {
     pre: { description: 'Before the installation: checks whether the cluster supports the webhook, and whether you may install it.' },
     output: { short: 'o', value: 'FORMAT', description: 'json: {"ok", "checks": [{"group", "name", "status", "detail", "fix"}]}.' },
     in: { value: 'NAMESPACE', description: 'The namespace of the test pod (a dry run). Default: the first namespace that opted in.' },
+    image: {
+      value: 'REFERENCE',
+      description: 'Reads what an image runs from its registry, with the credentials of ~/.docker/config.json (or DOCKER_CONFIG).',
+    },
     kubeconfig: {
       value: 'FILE',
       description: 'Path of the kubeconfig. Default: the files in KUBECONFIG, or the service account of the pod.',

@@ -134,14 +134,14 @@ async function resolve(session: Session): Promise<string> {
 }
 
 async function manifestOf(session: Session, digest: string): Promise<Manifest> {
-  const what = `manifest ${digest} of image ${quote(session.reference)}`;
+  const what = `a manifest of image ${quote(session.reference)}`;
   const { body, headers } = await ask(session, 'GET', `/manifests/${digest}`, MANIFEST_BYTES);
   verify(what, body, digest);
   return readManifest(what, body, headers['content-type'] ?? '');
 }
 
 async function configOf(session: Session, digest: string): Promise<ImageConfig> {
-  const what = `config ${digest} of image ${quote(session.reference)}`;
+  const what = `the config of image ${quote(session.reference)}`;
   const { body } = await ask(session, 'GET', `/blobs/${digest}`, CONFIG_BYTES);
   verify(what, body, digest);
   return readConfig(what, body);
@@ -175,8 +175,7 @@ async function ask(session: Session, method: 'GET' | 'HEAD', path: string, maxBy
   const { status } = response;
   const where = `registry ${url.host}`;
   const who = session.credential ? 'the credentials' : 'anonymous access';
-  if (status === 401 || status === 403)
-    throw new ImageError('unauthorized', `${where} refuses ${who} to image ${quote(reference)} (${status})`);
+  if (status === 401 || status === 403) throw new ImageError('unauthorized', `${where} refuses ${who} (${status})`);
   if (status === 404) throw new ImageError('not-found', `${where} has no image ${quote(reference)} (404)`);
   if (status === 429) throw new ImageError('limited', `${where} limits requests (429)`);
   if (status >= 500) throw new ImageError('unavailable', `${where} responds with ${status} for image ${quote(reference)}`);

@@ -36,10 +36,13 @@ export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
+/** Enough of a digest to know it. */
+const SHOWN = 'sha256:'.length + 12;
+
 /** @throws ImageError when the bytes have another digest */
 export function verify(what: string, bytes: Uint8Array, digest: string): void {
   const found = digestOf(bytes);
-  if (found !== digest) throw new ImageError('broken', `${what} has digest ${found}, not ${digest}`);
+  if (found !== digest) throw new ImageError('broken', `${what} has digest ${found.slice(0, SHOWN)}..., not ${digest.slice(0, SHOWN)}...`);
 }
 
 function parse(what: string, bytes: Uint8Array): Record<string, unknown> {

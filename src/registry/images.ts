@@ -45,6 +45,8 @@ export interface LookedUp {
 
 /** A pull secret that was read is not read again for so long. */
 const SECRET_MS = 30_000;
+/** A RoleBinding, or a Secret, that is missing may be made a moment later. */
+const MISSING_MS = 5_000;
 const MAX_SECRETS = 1024;
 /** More pull secrets than any pod has. */
 const MOST_SECRETS = 16;
@@ -61,8 +63,12 @@ export function openImages(sources: ImageSources, clock: () => number = Date.now
     if (known !== undefined && known.until > clock()) return known.secret;
     const secret = sources.readPullSecret?.(namespace, name) ?? Promise.resolve('missing' as const);
     secrets.set(key, { secret, until: clock() + SECRET_MS });
-    // A failure is not remembered.
-    secret.catch(() => secrets.delete(key));
+    secret.then(
+      (found) => {
+        if (typeof found === 'string') secrets.set(key, { secret, until: clock() + MISSING_MS });
+      },
+      () => secrets.delete(key),
+    );
     return secret;
   };
 
@@ -74,14 +80,16 @@ export function openImages(sources: ImageSources, clock: () => number = Date.now
         const secret = await pullSecret(namespace, name);
         if (secret === 'forbidden')
           problems.push(
-            `the webhook may not read pull secret ${name}: bind ClusterRole ${sources.pullSecretsRole} in namespace ${namespace}`,
+            `bind ClusterRole ${sources.pullSecretsRole} in namespace ${namespace}: pull secret ${quote(name)} may not be read`,
           );
+        if (secret === 'missing') problems.push(`pull secret ${quote(name)} does not exist`);
+        if (secret === 'other') problems.push(`pull secret ${quote(name)} is of a type without credentials`);
         if (typeof secret === 'string') return [];
         try {
           return readKeyring(secret.text);
         } catch (error) {
           if (!(error instanceof ExpectedError)) throw error;
-          problems.push(`pull secret ${name} is of no use: ${error.message}`);
+          problems.push(`pull secret ${quote(name)} is of no use: ${error.message}`);
           return [];
         }
       }),

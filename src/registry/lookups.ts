@@ -17,7 +17,7 @@ const MAX_NAMES = 4096;
 /** How long a tag means the same digest, and a failure is not tried again. */
 const [FOUND_MS, FAILED_MS] = [30_000, 15_000];
 /** A registry that was unavailable is asked again within the time that an API server waits for a webhook, 10 s. */
-const UNAVAILABLE_MS = 2_000;
+const UNAVAILABLE_MS = 1_000;
 
 /** What an image runs. */
 interface Image {

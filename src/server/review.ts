@@ -69,6 +69,8 @@ export function decodeReview(body: unknown): AdmissionRequest {
   return { uid: request.uid, namespace: request.namespace ?? '', createsPod, dryRun: request.dryRun === true, pod };
 }
 
+const STATUS_REASONS = { 403: 'Forbidden', 422: 'Invalid', 503: 'ServiceUnavailable' } as const;
+
 /** The AdmissionReview that answers a request. */
 export interface ReviewResponse {
   readonly apiVersion: typeof API_VERSION;
@@ -113,7 +115,7 @@ function encodePatch(operations: readonly Operation[]): string {
  * |---------|---------|----------------------------------------------------------------|
  * | skip    | true    | warnings                                                       |
  * | inject  | true    | patch, warnings                                                |
- * | refuse  | false   | status with code 422 (change the pod) or 403 (not allowed here) |
+ * | refuse  | false   | status with code 422 (change the pod), 403 (not allowed here) or 503 (unavailable too long) |
  */
 export function encodeReview(uid: string, outcome: Outcome): string {
   switch (outcome.verdict) {
@@ -122,7 +124,7 @@ export function encodeReview(uid: string, outcome: Outcome): string {
       return respond(uid, true, { skipped: outcome.reason }, warned(outcome.warnings));
     case 'refuse': {
       const { code } = REFUSALS[outcome.reason];
-      const status = { status: 'Failure', code, reason: code === 403 ? 'Forbidden' : 'Invalid', message: outcome.message };
+      const status = { status: 'Failure', code, reason: STATUS_REASONS[code], message: outcome.message };
       return respond(uid, false, { reason: outcome.reason }, `,"status":${JSON.stringify(status)}`);
     }
     case 'inject': {

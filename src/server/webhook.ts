@@ -9,6 +9,7 @@ import { type Outcome, printable, REFUSALS, type Refuse, skip } from '../sideloa
 import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
 import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody, RequestError } from './bodies.ts';
 import type { ImageReader } from './images.ts';
+import { openRetries, RETRY_AFTER_SECONDS } from './retries.ts';
 import { type AdmissionRequest, decodeReview, encodeReview } from './review.ts';
 
 /** The API server closes idle connections after 90 s (client-go's transport); the webhook must not close first. */
@@ -44,7 +45,8 @@ export interface WebhookDeps {
  * | another content type than application/json             | 415 with a Status                                            |
  * | more than 8 MiB, or more values than any pod has       | 413 with a Status                                            |
  * | a large body while many others are under way           | 503 with a Status and Retry-After: the API server tries again |
- * | a pod whose image cannot be looked up at the moment    | 503 with a Status and Retry-After: the API server tries again |
+ * | a pod whose image cannot be looked up at the moment    | 503 with a Status and Retry-After: the API server tries again; |
+ * |                                                        | once there is no time for that, 200: the pod is refused      |
  * | a large body that comes too slowly                     | 408 with a Status                                            |
  * | a defect of the webhook                                | 500 with a Status, so that failurePolicy decides             |
  * | no client certificate of an API server, where required | 403 with a Status                                            |
@@ -87,17 +89,20 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   if (deps.requiresClients) refuseStrangers(app, deps.log, (reply, message) => answerError(reply, 403, message));
   limitLargeBodies(app);
 
+  const retries = openRetries();
   const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
     const started = performance.now();
     const review = decodeReview(request.body);
     const respond = (outcome: Outcome): void => {
-      const response = isTemporary(outcome) ? undefined : encodeReview(review.uid, outcome);
+      const { timeout } = request.query as { timeout?: string };
+      const callsAgain = isTemporary(outcome) && !retries.isLast(review.uid, started, timeout);
+      const response = callsAgain ? undefined : encodeReview(review.uid, outcome);
       const milliseconds = performance.now() - started;
       deps.metrics.admission(outcome, review.dryRun, milliseconds / 1000);
       logAdmission(deps.log, review, outcome, milliseconds);
       if (deps.draining()) reply.header('connection', 'close');
-      if (isTemporary(outcome)) {
-        answerError(reply.header('retry-after', RETRY_AFTER_SECONDS), 503, outcome.message);
+      if (callsAgain) {
+        answerError(reply.header('retry-after', String(RETRY_AFTER_SECONDS)), 503, outcome.message);
         return;
       }
       reply.header('content-type', 'application/json; charset=utf-8').send(response);
@@ -132,9 +137,6 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   });
   return app as unknown as FastifyInstance<Server>;
 }
-
-/** After this the API server calls again, within the 10 s that a webhook has (client-go, rest/with_retry.go). */
-const RETRY_AFTER_SECONDS = '2';
 
 /** Whether the next try may have another outcome: an HTTP error, after which the API server tries again. */
 function isTemporary(outcome: Outcome): outcome is Refuse {

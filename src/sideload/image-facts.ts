@@ -91,7 +91,7 @@ export function broughtBy(answer: ImageFacts | UnknownImage, need: ImageNeed, sp
     return refuse(
       answer.reason,
       need.forProgram
-        ? `${where} has no command, and its image cannot be read: ${problem}; or set command`
+        ? `${where} has no command: ${problem}; or set command`
         : `the image of ${where}, whose variables are checked here, cannot be read: ${problem}`,
     );
   }
@@ -115,7 +115,7 @@ export function broughtBy(answer: ImageFacts | UnknownImage, need: ImageNeed, sp
 }
 
 /** A message has fewer than 256 characters; a problem holds names of any length. */
-const LONGEST_PROBLEM = 140;
+const LONGEST_PROBLEM = 165;
 
 function namesSpec(config: ImageConfig): boolean {
   return config.env.some((entry) => entry.startsWith(`${ENV.mainProcessSpec}=`));

@@ -205,7 +205,7 @@ describe('a labelled pod in an opted-in namespace', () => {
       0,
       [
         `Warning: container "agent" has no command: the image's ENTRYPOINT does not run, the supervisor starts its default shell; set command or OPENSHELL_MAIN_PROCESS_SPEC`,
-        'Warning: workingDir of container "agent" is "/", which the supervisor would make writable: the program starts in "/sandbox"',
+        'Warning: the working directory of container "agent" is "/", which the supervisor would make writable: the program starts in "/sandbox"',
         'Warning: only container "agent" runs under the supervisor, not "logs"',
       ],
     ]);
@@ -377,7 +377,8 @@ describe('the overlays', () => {
     expect(rendered).toContain('secretName: openshell-sideload-tls');
     const roles = parseAllDocuments(rendered).map((document) => document.toJSON());
     const names = roles.filter(({ kind }) => /Role/.test(kind)).map(({ metadata }) => metadata.name);
-    expect(names).toEqual(Array(4).fill('openshell-sideload-preflight'));
+    expect(names.toSorted()).toEqual([...Array(4).fill('openshell-sideload-preflight'), 'openshell-sideload-pull-secrets']);
+    expect(roles.some(({ kind, roleRef }) => /Binding/.test(kind) && roleRef.name === 'openshell-sideload-pull-secrets')).toBe(false);
   });
 
   it('with cert-manager are the same, and ask for a certificate and for caBundle', async () => {

@@ -15,6 +15,7 @@ import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { labelled, nameOf, readCorpus } from '../corpus.ts';
 import { expectSideloaded } from '../invariants.ts';
 import { sandbox } from '../pods.ts';
+import { NO_LOOKUP } from '../refusals.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { readLog, startWebhook, writeOverlay } from './webhook.ts';
@@ -27,7 +28,7 @@ interface Answers {
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-corpus-'));
 /** Pods of others bring no policy, and many a probe. */
-const FLAGS = ['--policy=configmap:sandbox-policy', '--unreachable-probes=warn'];
+const FLAGS = ['--policy=configmap:sandbox-policy', '--unreachable-probes=warn', ...NO_LOOKUP];
 const settings = readConfig(FLAGS, {}).sideload;
 const corpus = readCorpus().map((manifest, index) => ({ ...manifest, podName: `pod-${index}` }));
 const cases = corpus.map((manifest) => [nameOf(manifest), manifest] as const);

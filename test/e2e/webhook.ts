@@ -12,6 +12,9 @@ import { type Process, start, waitFor } from './cluster/process.ts';
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
 
+/** The images of the tests' pods are in no registry; test/e2e/registry.test.ts has its own, and options win over these variables. */
+const NO_REGISTRY = { OPENSHELL_MISSING_COMMAND: 'shell', OPENSHELL_ENTRYPOINT: 'off' };
+
 /** Starts the webhook as a process of its own, with its certificates in `dir`/tls. */
 export async function launchWebhook(
   dir: string,
@@ -22,7 +25,8 @@ export async function launchWebhook(
   const tls = join(dir, 'tls');
   await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
   const own = [`--tls-cert-dir=${tls}`, `--port=${ports.port}`, `--admin-port=${ports.adminPort}`, '--bind-address=127.0.0.1'];
-  return start('openshell-sideload', process.execPath, [MAIN, ...own, '--shutdown-delay=0', ...flags], join(dir, 'webhook.log'), env);
+  const variables = { ...NO_REGISTRY, ...env };
+  return start('openshell-sideload', process.execPath, [MAIN, ...own, '--shutdown-delay=0', ...flags], join(dir, 'webhook.log'), variables);
 }
 
 /** The lines of a log file as far as they are complete: a program may be writing the next one. */

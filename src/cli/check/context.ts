@@ -16,6 +16,8 @@ export interface Context {
   readonly config: Config;
   /** How sandboxes are made: before the installation as the command line says, afterwards as the Deployment does. */
   readonly settings: () => Promise<SideloadSettings>;
+  /** What to read from its registry; undefined: nothing. */
+  readonly image: string | undefined;
   /** Where to try a pod; undefined: in the first namespace that opted in. */
   readonly sandboxNamespace: string | undefined;
   /** The webhook's settings in the cluster. Throws Obstacle when it is not there. */
@@ -30,7 +32,11 @@ export interface Context {
 }
 
 /** @param pre whether the installation is to come */
-export function contextOf(cluster: Cluster, config: Config, pre: boolean, sandboxNamespace: string | undefined): Context {
+export function contextOf(
+  cluster: Cluster,
+  config: Config,
+  { pre, sandboxNamespace, image }: { readonly pre: boolean } & Pick<Context, 'sandboxNamespace' | 'image'>,
+): Context {
   const { k8s } = cluster;
   const core = cluster.config.makeApiClient(k8s.CoreV1Api);
   const { namespace } = config;
@@ -46,6 +52,7 @@ export function contextOf(cluster: Cluster, config: Config, pre: boolean, sandbo
     config,
     settings: async () => (pre ? config : (await deployed().catch(() => ({ config }))).config).sideload,
     sandboxNamespace,
+    image,
     deployed,
     deployment,
     replicas: once(async () => {

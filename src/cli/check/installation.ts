@@ -11,7 +11,9 @@ import { checkEscalation, checkInstallRights, checkWebhookRights } from './right
 import type { Group } from './run.ts';
 
 async function deploymentThere({ deployed }: Context): Promise<Finding> {
-  const { deployment, image, unknownVariables } = await deployed();
+  const { deployment, image, unknownVariables, config } = await deployed();
+  if (config.renamed.length > 0)
+    return warning(`${deployment} with image ${image}: ${config.renamed.join('; ')}`, 'docs/operations.md#upgrading-to-02');
   if (unknownVariables.length === 0) return ok(`${deployment} with image ${image}`);
   return warning(`${deployment} with image ${image}; not known here, because another object holds them: ${unknownVariables.join(', ')}`);
 }

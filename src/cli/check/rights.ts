@@ -82,7 +82,12 @@ export async function checkInstallRights({ cluster, config: { namespace } }: Con
  */
 export async function checkEscalation({ cluster, config: { namespace } }: Context): Promise<Finding> {
   // As it is in a pod, where Kubernetes sets that variable.
-  const lacked = await lackedRights(cluster, webhookRights(readConfig([`--namespace=${namespace}`], { KUBERNETES_SERVICE_HOST: '' })));
+  const granted = [
+    ...webhookRights(readConfig([`--namespace=${namespace}`], { KUBERNETES_SERVICE_HOST: '' })),
+    // The role that is bound only where pull secrets may be read.
+    ...rights(['get'], { group: '', resource: 'secrets' }),
+  ];
+  const lacked = await lackedRights(cluster, granted);
   if (lacked.length === 0) return ok('you have every permission that its roles grant');
   const around = ['roles', 'clusterroles'].flatMap((resource) =>
     rights(['escalate', 'bind'], { group: RBAC, resource, ...(resource === 'roles' ? { namespace } : {}) }),

@@ -29,7 +29,7 @@ export const LABEL = 'openshell.ai/sandbox';
 export const LEFT_ALONE = { [LABEL]: 'false' };
 export const METHODS = ['image-volume', 'init-container'] as const;
 export const NO_ENTRYPOINT =
-  'admission webhook "sandbox.sideload.openshell.ai" denied the request: container "agent" has args but no command, and the image\'s ENTRYPOINT is not known here';
+  'admission webhook "sandbox.sideload.openshell.ai" denied the request: container "agent" has args but no command, and what its image runs is not looked up';
 
 export const dir = mkdtempSync(join(tmpdir(), 'sideload-interplay-'));
 export let cluster: ControlPlane;
