@@ -17,7 +17,7 @@ import { imageOf } from './pods.ts';
 const DIGEST = `sha256:${'d'.repeat(64)}`;
 const [config] = imageOf({ entrypoint: ['/bin/agent'], cmd: ['--serve'], workingDir: '/srv', env: ['A=1'] }).configs;
 if (!config) throw new Error('no config');
-const access = { hosts: [], plainHttp: [], mirrors: new Map(), ca: '' };
+const access = { hosts: [], plainHttp: [], mirrors: new Map(), ca: '', held: { bytes: 0 } };
 const dockerConfig = (host: string, password: string): string => JSON.stringify({ auths: { [host]: { username: 'user', password } } });
 
 /** Registries that have every image, and note with which credentials they were asked; `fails` says otherwise. */

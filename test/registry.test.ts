@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createPlainServer } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { isPublic } from '../src/registry/addresses.ts';
 import { readChallenges } from '../src/registry/authentication.ts';
 import { type Attempt, attemptsFor, type FoundImage, findImage } from '../src/registry/client.ts';
@@ -84,9 +84,11 @@ beforeAll(async () => {
   server = createServer({ cert, key }, (request, response) => registry.handle(request, response));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   host = `localhost:${(server.address() as AddressInfo).port}`;
-  access = { hosts: [host], plainHttp: [], mirrors: new Map(), ca: ca.cert };
+  access = { hosts: [host], plainHttp: [], mirrors: new Map(), ca: ca.cert, held: { bytes: 0 } };
 });
 afterAll(() => {
+  // Whatever was read, or broken off.
+  expect(access.held.bytes).toBe(0);
   server.closeAllConnections();
   server.close();
 });
@@ -437,6 +439,26 @@ describe('a keyring', () => {
   });
 });
 
+describe('what a registry sends', () => {
+  it('is not parsed where it holds more values than anything that is read here', async () => {
+    fresh();
+    const many = bytes({ schemaVersion: 2, manifests: Array.from({ length: 200_000 }, () => 1) });
+    registry.hold('agent', 'manifests', `${OCI}.index.v1+json`, many, 'many');
+    expect(await problem(`${host}/agent:many`)).toMatchObject({
+      problem: 'broken',
+      message: expect.stringContaining('more than 70000 values'),
+    });
+  });
+
+  it('is bounded for all requests together', async () => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    registry.hold('agent', 'manifests', `${OCI}.index.v1+json`, Buffer.alloc(3 * 1024 * 1024, ' '), 'large');
+    const held = { bytes: 30 * 1024 * 1024 };
+    expect(await problem(`${host}/agent:large`, [], { held })).toMatchObject({ problem: 'unavailable' });
+    await vi.waitFor(() => expect(held.bytes).toBe(30 * 1024 * 1024));
+  });
+});
+
 describe('lookups', () => {
   const config = {
     platform: { os: 'linux', architecture: 'amd64', variant: undefined },
@@ -446,7 +468,7 @@ describe('lookups', () => {
     workingDir: '',
     user: '',
   };
-  const anyAccess: RegistryAccess = { hosts: [], plainHttp: [], mirrors: new Map(), ca: '' };
+  const anyAccess: RegistryAccess = { hosts: [], plainHttp: [], mirrors: new Map(), ca: '', held: { bytes: 0 } };
 
   const as = (password: string): Attempt => ({ repository: 'r/agent', credential: secret('u', password) });
 

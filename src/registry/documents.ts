@@ -6,6 +6,7 @@
 
 import { createHash } from 'node:crypto';
 import type { ImageConfig } from '../sideload/image-facts.ts';
+import { holdsTooMany, MAX_VALUES } from '../sideload/json-size.ts';
 import { ImageError } from './image-error.ts';
 
 const INDEX_TYPES = ['application/vnd.oci.image.index.v1+json', 'application/vnd.docker.distribution.manifest.list.v2+json'];
@@ -47,9 +48,12 @@ export function verify(what: string, bytes: Uint8Array, digest: string): void {
 
 function parse(what: string, bytes: Uint8Array): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    if (holdsTooMany(text)) throw new ImageError('broken', `${what} has more than ${MAX_VALUES} values`);
+    const value: unknown = JSON.parse(text);
     if (isObject(value)) return value;
-  } catch {
+  } catch (error) {
+    if (error instanceof ImageError) throw error;
     // Said below.
   }
   throw new ImageError('broken', `${what} is not a JSON object`);

@@ -11,7 +11,8 @@ import type { RegistryAccess } from './transport.ts';
 const [IN_FLIGHT, IN_FLIGHT_OF_ONE] = [32, 8];
 /** How long a lookup waits for others to end. */
 const WAIT_MS = 3_000;
-const MAX_CONFIGS = 1024;
+/** Of what images run: 1,024 of them, fewer if they are large. */
+const [CONFIGS_BYTES, CONFIG_BYTES] = [32 * 1024 * 1024, 32 * 1024];
 /** Names of images and their digests; more than a burst of pods has. */
 const MAX_NAMES = 4096;
 /** How long a tag means the same digest, and a failure is not tried again. */
@@ -45,9 +46,16 @@ type Find = (reference: string, attempts: readonly Attempt[], access: RegistryAc
 export class Recent<T> {
   readonly #values = new Map<string, T>();
   readonly #limit: number;
+  readonly #weigh: (value: T) => number;
+  #weight = 0;
 
-  constructor(limit: number) {
+  /**
+   * @param limit of the weight of all values
+   * @param weigh what a value counts
+   */
+  constructor(limit: number, weigh: (value: T) => number = () => 1) {
     this.#limit = limit;
+    this.#weigh = weigh;
   }
 
   get(key: string): T | undefined {
@@ -57,14 +65,18 @@ export class Recent<T> {
   }
 
   set(key: string, value: T): void {
-    this.#values.delete(key);
+    this.delete(key);
     this.#values.set(key, value);
-    const [oldest] = this.#values.keys();
-    if (this.#values.size > this.#limit && oldest !== undefined) this.#values.delete(oldest);
+    this.#weight += this.#weigh(value);
+    for (const oldest of this.#values.keys()) {
+      if (this.#weight <= this.#limit) break;
+      this.delete(oldest);
+    }
   }
 
   delete(key: string): void {
-    this.#values.delete(key);
+    const value = this.#values.get(key);
+    if (value !== undefined && this.#values.delete(key)) this.#weight -= this.#weigh(value);
   }
 }
 
@@ -135,7 +147,7 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
    * By repository and digest. The registry itself said within FOUND_MS that the pod may read that image; of what another registry
    * holds it can say anything.
    */
-  const configs = new Recent<readonly ImageConfig[]>(MAX_CONFIGS);
+  const configs = new Recent<{ readonly read: readonly ImageConfig[]; readonly bytes: number }>(CONFIGS_BYTES, ({ bytes }) => bytes);
   const running = new Map<string, Promise<Image & { readonly source: Source }>>();
 
   const slots = new Slots();
@@ -151,8 +163,8 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
       const { digest } = found;
       const image = imageKey(reference, digest);
       const held = configs.get(image);
-      const read = held ?? (await found.read());
-      configs.set(image, read);
+      const read = held?.read ?? (await found.read());
+      configs.set(image, held ?? { read, bytes: Math.max(CONFIG_BYTES, JSON.stringify(read).length) });
       // By its digest too: so is an image that was looked up named when the API server asks again.
       for (const name of [key, keyOf(owner, `${reference}@${digest}`, attempts)]) names.set(name, { digest, until: clock() + FOUND_MS });
       return { digest, configs: read, source: held ? 'digest' : 'registry' };
@@ -170,7 +182,7 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
       if (known !== undefined && known.until > clock()) {
         if ('failure' in known) throw known.failure;
         const held = configs.get(imageKey(reference, known.digest));
-        if (held) return { digest: known.digest, configs: held, source: 'cache' };
+        if (held) return { digest: known.digest, configs: held.read, source: 'cache' };
       }
       const same = running.get(key);
       if (same) return same;

@@ -11,6 +11,9 @@ import { ImageError } from './image-error.ts';
 const CONNECT_MS = 1_000;
 const REQUEST_MS = 3_000;
 
+/** All bodies that are being received from registries, together: the webhook's memory is bounded. */
+const ALL_BODIES_BYTES = 32 * 1024 * 1024;
+
 /** Which registries may be asked, and how. Hosts are written with their port, if it is not the default. */
 export interface RegistryAccess {
   /** These and no others, also at private addresses; empty: every one on the Internet. What they send on to has to be on the Internet. */
@@ -21,6 +24,8 @@ export interface RegistryAccess {
   readonly mirrors: ReadonlyMap<string, string>;
   /** CAs in PEM, beside those of Node.js. */
   readonly ca: string;
+  /** Bytes of bodies that are being received, of all requests. */
+  readonly held: { bytes: number };
 }
 
 export interface RegistryRequest {
@@ -111,9 +116,15 @@ export function send(
       let length = 0;
       response.on('data', (chunk: Buffer) => {
         length += chunk.length;
+        access.held.bytes += chunk.length;
         if (length > maxBytes)
           response.destroy(new ImageError('broken', `registry ${host} sends more than ${maxBytes} bytes for ${url.pathname}`));
+        else if (access.held.bytes > ALL_BODIES_BYTES)
+          response.destroy(new ImageError('unavailable', `registries send more than ${ALL_BODIES_BYTES} bytes at once`));
         else chunks.push(chunk);
+      });
+      response.on('close', () => {
+        access.held.bytes -= length;
       });
       response.on('error', fail).on('end', () => {
         accept({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) });

@@ -2,19 +2,16 @@
 
 import { Transform } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
+import { holdsTooMany, LARGE_BYTES, MAX_VALUES } from '../sideload/json-size.ts';
 
 /** An object in etcd is at most 1.5 MiB by default; the API server takes request bodies up to 3 MiB and sends the object in JSON. */
 export const BODY_LIMIT_BYTES = 8 * 1024 * 1024;
 
-/** Reviews of ordinary pods are a few KiB: below this nothing is counted. */
-const LARGE_BODY_BYTES = 256 * 1024;
 /** All large bodies that are being received or answered, together: they and what is made of them have to fit into the memory limit. */
 const LARGE_BODIES_BYTES = 32 * 1024 * 1024;
 /** The slowest API server sends more of a large body in this time: the whole limit would take it 128 s, where a review has 10 s. */
 const WATCH_MS = 2_000;
 const SLOWEST_BYTES = 128 * 1024;
-/** Each value takes tens of bytes of memory and a part of a microsecond, however short its text is. A pod with 20,000 variables has fewer. */
-const MAX_VALUES = 70_000;
 
 /** A request that is not taken. `statusCode` is the HTTP status of the response. */
 export class RequestError extends Error {
@@ -28,22 +25,13 @@ export class RequestError extends Error {
   }
 }
 
-/** Whether a text of JSON may hold more values than any pod: every value but the first of a list or object follows a comma, the first one a bracket. */
-function holdsTooMany(text: string): boolean {
-  let values = 0;
-  for (const before of [',', '[', '{'])
-    for (let at = text.indexOf(before); at !== -1; at = text.indexOf(before, at + 1)) if (++values > MAX_VALUES) return true;
-  return false;
-}
-
 /**
  * Parses a body.
  *
  * @throws RequestError 400 if the text is no JSON, with a message that repeats nothing of it; 413 for too many values
  */
 export function parseBody(text: string): unknown {
-  if (text.length > LARGE_BODY_BYTES && holdsTooMany(text))
-    throw new RequestError(413, `the body has more than ${MAX_VALUES} values, the most that is accepted`);
+  if (holdsTooMany(text)) throw new RequestError(413, `the body has more than ${MAX_VALUES} values, the most that is accepted`);
   try {
     return JSON.parse(text);
   } catch {
@@ -60,7 +48,7 @@ export function limitLargeBodies(app: FastifyInstance): void {
   app.addHook('preParsing', (request, reply, payload, done) => {
     const length = request.headers['content-length'];
     // Node reads no more than the announced length. Above the body limit it reads nothing: Fastify responds with 413.
-    if (length === undefined ? request.headers['transfer-encoding'] === undefined : Number(length) <= LARGE_BODY_BYTES) {
+    if (length === undefined ? request.headers['transfer-encoding'] === undefined : Number(length) <= LARGE_BYTES) {
       done(null, payload);
       return;
     }

@@ -53,7 +53,7 @@ export async function openImageSources(
   const authorities = await open<string>('--registry-ca', images.authorities, checkAuthorities, '');
   const keyring = await open<Keyring>('--registry-config', images.credentials, readKeyring, []);
   const access: RegistryAccess = {
-    ...{ hosts: images.hosts, plainHttp: images.plainHttp, mirrors: images.mirrors },
+    ...{ hosts: images.hosts, plainHttp: images.plainHttp, mirrors: images.mirrors, held: { bytes: 0 } },
     get ca() {
       return authorities();
     },

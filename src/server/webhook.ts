@@ -93,13 +93,13 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
     const started = performance.now();
     const review = decodeReview(request.body);
-    const respond = (outcome: Outcome): void => {
+    const respond = (outcome: Outcome, lookupMs?: number): void => {
       const { timeout } = request.query as { timeout?: string };
       const callsAgain = isTemporary(outcome) && !retries.isLast(review.uid, started, timeout);
       const response = callsAgain ? undefined : encodeReview(review.uid, outcome);
-      const milliseconds = performance.now() - started;
+      const milliseconds = performance.now() - started - (lookupMs ?? 0);
       deps.metrics.admission(outcome, review.dryRun, milliseconds / 1000);
-      logAdmission(deps.log, review, outcome, milliseconds);
+      logAdmission(deps.log, review, outcome, milliseconds, lookupMs);
       if (deps.draining()) reply.header('connection', 'close');
       if (callsAgain) {
         answerError(reply.header('retry-after', String(RETRY_AFTER_SECONDS)), 503, outcome.message);
@@ -110,9 +110,11 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
     if (!review.createsPod) return respond(skip('not-a-pod-creation'));
     const outcome = decide(review.pod, settings, deps.facts());
     if (outcome.verdict !== 'refuse' || !outcome.needs) return respond(outcome);
-    return deps
-      .readImage(review.pod, review.namespace, outcome.needs)
-      .then((image) => respond(decide(review.pod, settings, deps.facts(), image)));
+    const asked = performance.now();
+    return deps.readImage(review.pod, review.namespace, outcome.needs).then((image) => {
+      const lookupMs = performance.now() - asked;
+      respond(decide(review.pod, settings, deps.facts(), image), lookupMs);
+    });
   };
   const enforced = enforcing(deps.settings);
   app.post('/mutate', (request, reply) => answerReview(deps.settings, request, reply));
@@ -162,7 +164,7 @@ function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: Fast
 }
 
 /** One line per admission. It never holds the pod, its environment or its arguments. */
-export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, milliseconds: number): void {
+export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, milliseconds: number, lookupMs?: number): void {
   const { name, generateName } = request.pod.metadata ?? {};
   const inject = outcome.verdict === 'inject' ? outcome : undefined;
   // A member that is undefined is not written.
@@ -174,7 +176,8 @@ export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Ou
     outcome: outcome.verdict,
     reason: outcome.reason,
     dryRun: request.dryRun,
-    durationMs: Math.round(milliseconds * 1000) / 1000,
+    durationMs: rounded(milliseconds),
+    lookupMs: lookupMs === undefined ? undefined : rounded(lookupMs),
     message: outcome.verdict === 'refuse' ? outcome.message : undefined,
     method: inject?.method,
     imageDigest: inject?.imageDigest,
@@ -184,6 +187,8 @@ export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Ou
   if (outcome.verdict === 'refuse') log.warn(fields, 'pod refused');
   else log.info(fields, inject ? 'supervisor injected' : 'pod left unchanged');
 }
+
+const rounded = (milliseconds: number): number => Math.round(milliseconds * 1000) / 1000;
 
 /** A name for the log: no name is longer (RFC 1123), but the API server looks at names after webhooks. */
 function cut(name: string | null | undefined, length = 253): string | undefined {

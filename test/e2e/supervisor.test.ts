@@ -4,7 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -21,6 +21,8 @@ import {
 } from './images/stand-ins.ts';
 import { printedIn, reportIn, squeezed } from './images/supervisor-log.ts';
 import { buildWebhookImage } from './images/webhook-image.ts';
+import { push, unpacked } from './registry/push.ts';
+import { type Registry, startPlainPasswordRegistry, startPushRegistry, USER } from './registry/registries.ts';
 
 const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
 const EXAMPLE = fileURLToPath(new URL('../../examples/agent.yaml', import.meta.url));
@@ -385,6 +387,71 @@ describe('the program', () => {
     });
     expect(printedIn(log)).toEqual(['/root me xterm http://10.200.0.1:3128', 'hidden']);
     expect(log).toContain('require_binary_identity:true');
+  });
+});
+
+describe('a pod that names only an image of a private registry', () => {
+  let registry: Registry;
+  let image: string;
+  let digest: string;
+  beforeAll(async () => {
+    const [pushed, found] = await Promise.all([startPushRegistry(dir), startPlainPasswordRegistry(dir, cluster.hostAddress)]);
+    registry = found;
+    const { layer, config } = unpacked(buildStandIns().images[WORKLOAD_IMAGE] ?? '');
+    const program = {
+      Entrypoint: ['sh', '-c', 'pwd; echo "$0 $@"; exit 7', 'image'],
+      Cmd: ['its', 'own', '$HOME'],
+      WorkingDir: '/sandbox/work',
+    };
+    const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
+    digest = await push(`http://${pushed.host}`, 'team/agent:1', { architecture, layer, config: { ...config, ...program } });
+    await pushed.stop();
+    image = `${registry.host}/team/agent:1`;
+    // As an operator tells containerd of a registry without TLS.
+    const folder = join(dir, 'node', 'registries', registry.host);
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(join(folder, 'hosts.toml'), `server = "http://${registry.host}"\n`);
+    const server = [`--docker-server=${registry.host}`, `--docker-username=${USER.name}`, `--docker-password=${USER.password}`];
+    await kubectl(['create', 'secret', 'docker-registry', 'registry', '-n', NAMESPACE, ...server]);
+    await configure(`OPENSHELL_REGISTRY_PLAIN_HTTP=${registry.host}`);
+  }, 240_000);
+  afterAll(() => registry?.stop());
+
+  const parts = (container: object = {}): Parts => ({
+    spec: { imagePullSecrets: [{ name: 'registry' }] },
+    container: { image, imagePullPolicy: 'IfNotPresent', command: undefined, ...container },
+  });
+
+  it('is refused while the webhook may not read its pull secret', async () => {
+    expect(await refusal(parts())).toContain(`bind ClusterRole openshell-sideload-pull-secrets in namespace ${NAMESPACE}`);
+  });
+
+  it('runs the program of that image under the supervisor, pulled by the digest that was read', async () => {
+    const account = '--serviceaccount=openshell-system:openshell-sideload';
+    const role = '--clusterrole=openshell-sideload-pull-secrets';
+    await kubectl(['create', 'rolebinding', 'openshell-sideload-pull-secrets', '-n', NAMESPACE, role, account]);
+    const dryRun = ['create', '--dry-run=server', '-f', '-'];
+    await waitFor(
+      'the pull secret to be read',
+      async () => (await cluster.controlPlane.kubectl(dryRun, sandbox('dry', parts()))).code === 0,
+    );
+    const { name } = await create(parts());
+    await waitFor(`the end of ${name}`, async () => ['Succeeded', 'Failed'].includes((await statusOf(name)).phase ?? ''));
+    const log = await logsOf(name);
+    expect(reportIn(log)?.line, log).toBe('0.0.110');
+    expect(printedIn(log)).toEqual(['/sandbox/work', 'image its own $HOME']);
+    const { spec, status } = JSON.parse(await kubectl(['get', 'pod', name, '-n', NAMESPACE, '-o', 'json']));
+    expect(spec.containers[0].image).toBe(`${image}@${digest}`);
+    expect(status.containerStatuses[0].imageID).toContain(digest);
+    expect(status.containerStatuses[0].state.terminated.exitCode).toBe(7);
+    const events = await kubectl(['get', 'events', '-n', NAMESPACE, '--field-selector', `involvedObject.name=${name},reason=Pulled`]);
+    expect(events).toContain(`Successfully pulled image "${image}@${digest}"`);
+  });
+
+  it('runs it with the args of the pod', async () => {
+    const { code, log } = await run(parts({ args: ['other', '$(HOSTNAME)', '$$x'], env: [{ name: 'HOSTNAME', value: 'h' }] }));
+    expect(code, log).toBe(7);
+    expect(printedIn(log)).toEqual(['/sandbox/work', 'image other h $x']);
   });
 });
 

@@ -1,5 +1,6 @@
 /** Images as a build makes them, pushed by the test itself (distribution-spec v1.1, "Pushing blobs" and "Pushing manifests"). */
 
+import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 
@@ -14,6 +15,12 @@ export interface Platform {
   readonly config: object;
   /** A tar archive; without one, an empty layer. */
   readonly layer?: Uint8Array;
+}
+
+/** What a docker-archive of one layer holds, for a push. */
+export function unpacked(archive: string): { readonly layer: Uint8Array; readonly config: object } {
+  const read = (name: string): Buffer => execFileSync('tar', ['-xOf', archive, name], { maxBuffer: 2 ** 30 });
+  return { layer: read('layer.tar'), config: JSON.parse(read('config.json').toString()).config };
 }
 
 /** An archive without a file. */

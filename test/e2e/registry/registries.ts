@@ -3,7 +3,7 @@
 import { execFileSync } from 'node:child_process';
 import { createSign, randomUUID, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -44,7 +44,7 @@ export async function startOpenRegistry(dir: string): Promise<Registry> {
 }
 
 /** Starts distribution; those of one `dir` have the same images. */
-async function startDistribution(dir: string, name: string, http: object = {}, auth?: object, address = '127.0.0.1'): Promise<Registry> {
+async function startDistribution(dir: string, name: string, http: object = {}, auth?: object, address = 'localhost'): Promise<Registry> {
   const { 'docker-registry': program } = requirePrograms({ 'docker-registry': 'docker-registry' });
   const [port = 0] = await freePorts(1);
   const config = {
@@ -57,8 +57,8 @@ async function startDistribution(dir: string, name: string, http: object = {}, a
   const file = join(dir, `${name}.yaml`);
   writeFileSync(file, stringify(config));
   const process = start(name, program, ['serve', file], join(dir, `${name}.log`));
-  await listens(`${'tls' in http ? 'https' : 'http'}://localhost:${port}/v2/`, process);
-  return { host: `localhost:${port}`, stop: () => process.stop('SIGKILL') };
+  await listens(`${'tls' in http ? 'https' : 'http'}://${address}:${port}/v2/`, process);
+  return { host: `${address}:${port}`, stop: () => process.stop('SIGKILL') };
 }
 
 /** Starts distribution without TLS and authentication: what is pushed to it, the others of `dir` have too. */
@@ -66,9 +66,20 @@ export const startPushRegistry = (dir: string): Promise<Registry> => startDistri
 
 export const USER = { name: 'puller', password: 'p4ssword' };
 
-/** Starts distribution with TLS by a CA of its own, and a password for everything. */
-export async function startPasswordRegistry(dir: string): Promise<Registry & { readonly ca: string }> {
+/** The part of distribution's configuration that asks USER for his password, for everything. */
+function passwordFor(dir: string): object {
   const { htpasswd } = requirePrograms({ htpasswd: 'apache2-utils' });
+  const path = join(dir, 'passwords');
+  writeFileSync(path, execFileSync(htpasswd, ['-Bbn', USER.name, USER.password], { encoding: 'utf8' }));
+  return { htpasswd: { realm: 'registry', path } };
+}
+
+/** Starts distribution with a password and without TLS, at an address that a node reaches. */
+export const startPlainPasswordRegistry = (dir: string, address: string): Promise<Registry> =>
+  startDistribution(dir, 'plain-password-registry', {}, passwordFor(dir), address);
+
+/** Starts distribution with TLS by a CA of its own, and a password. */
+export async function startPasswordRegistry(dir: string): Promise<Registry & { readonly ca: string }> {
   const [now, end] = [new Date(Date.now() - HOUR), new Date(Date.now() + HOUR)];
   const authority = await makeAuthority('registry', now, end);
   const { cert, key } = await issueServing(authority, { dns: ['localhost'], ips: ['127.0.0.1'] }, now, end);
@@ -77,10 +88,8 @@ export async function startPasswordRegistry(dir: string): Promise<Registry & { r
     writeFileSync(path, text);
     return path;
   };
-  mkdirSync(dir, { recursive: true });
-  const passwords = file('passwords', execFileSync(htpasswd, ['-Bbn', USER.name, USER.password], { encoding: 'utf8' }));
   const tls = { certificate: file('registry.crt', cert), key: file('registry.key', key) };
-  const registry = await startDistribution(dir, 'password-registry', { tls }, { htpasswd: { realm: 'registry', path: passwords } });
+  const registry = await startDistribution(dir, 'password-registry', { tls }, passwordFor(dir));
   return { ...registry, ca: authority.cert };
 }
 
