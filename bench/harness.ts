@@ -50,7 +50,7 @@ export async function openBench() {
   let files = 0;
 
   /** Starts a server on the given cores, by default on one of its own; `review` is the first that it responds to. */
-  const start = async (name: Name, review: string, cores = SERVER_CORE) => {
+  const start = async (name: Name, review: string, cores = SERVER_CORE, more: readonly string[] = []) => {
     const [port = 0, adminPort = 0] = await freePorts(2);
     if (name === 'product') product ??= compileProduct();
     const flags = [
@@ -60,6 +60,7 @@ export async function openBench() {
       `--tls-cert-dir=${tls}`,
       '--shutdown-delay=0',
       MANY,
+      ...more,
     ];
     const args = name === 'product' ? [...(product ?? []), ...flags] : [`${ROOT}bench/servers/${name}.ts`, String(port), tls];
     const logFile = join(dir, `${name}.log`);

@@ -3,7 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createPlainServer } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { readConfig } from '../src/config/config.ts';
 import { isPublic } from '../src/registry/addresses.ts';
 import { readChallenges } from '../src/registry/authentication.ts';
 import { type Attempt, attemptsFor, type FoundImage, findImage } from '../src/registry/client.ts';
@@ -12,6 +14,7 @@ import { digestOf } from '../src/registry/documents.ts';
 import { ImageError } from '../src/registry/image-error.ts';
 import { openLookups } from '../src/registry/lookups.ts';
 import type { RegistryAccess } from '../src/registry/transport.ts';
+import { openImageSources } from '../src/server/images.ts';
 import { issueServing, makeAuthority } from '../src/tls/issue.ts';
 
 const OCI = 'application/vnd.oci.image';
@@ -226,6 +229,59 @@ describe('credentials', () => {
     expect(await readImage(`${host}/agent:1`, [users.right], access)).toMatchObject({ configs: [READ] });
     const sent = registry.asked.filter(({ line }) => line.includes('/cdn/'));
     expect(sent.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+});
+
+describe('Docker Hub', () => {
+  it.each(['nginx', 'docker.io/library/nginx:1', 'index.docker.io/library/nginx'])('is asked at its registry: %s', async (image) => {
+    expect((await problem(image)).message).toBe('registry registry-1.docker.io is not in --registry-hosts');
+  });
+
+  it('is listed by the name that its images have', async () => {
+    const none = { onChange: () => undefined, onProblem: () => undefined };
+    const { access: opened } = await openImageSources(readConfig(['--registry-hosts=docker.io,ghcr.io'], {}), undefined, none);
+    expect(opened.hosts).toEqual(['registry-1.docker.io', 'ghcr.io']);
+  });
+});
+
+describe('any image name', () => {
+  /** Parts of names, and what no name has. */
+  const part = fc.constantFrom(
+    'a',
+    'A',
+    'docker.io',
+    'localhost',
+    '127.0.0.1',
+    '[::1]',
+    ':',
+    '/',
+    '//',
+    '@',
+    '#',
+    '?',
+    '%2e',
+    '..',
+    ' ',
+    '\0',
+    '\n',
+    '�',
+    'sha256:',
+    '80',
+    '-',
+    '_',
+  );
+
+  it('asks a host that is listed, or is an error', async () => {
+    const nowhere = { ...access, hosts: ['registry.example'] };
+    await fc.assert(
+      fc.asyncProperty(fc.array(part, { maxLength: 9 }), async (parts) => {
+        const image = parts.join('');
+        const error = await findImage(image, attemptsFor(image, [], nowhere), nowhere).catch((thrown: unknown) => thrown);
+        expect(error, image).toBeInstanceOf(ImageError);
+        expect((error as ImageError).message).not.toMatch(/[\0\n]/);
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { RequestError } from '../src/server/bodies.ts';
 import { decodeReview, encodeReview } from '../src/server/review.ts';
-import { REFUSALS, type RefuseReason, refuse, skip } from '../src/sideload/outcome.ts';
+import { inject, REFUSALS, type RefuseReason, refuse, skip } from '../src/sideload/outcome.ts';
 import { sandbox } from './pods.ts';
 import { review } from './reviews.ts';
 
@@ -62,6 +62,14 @@ describe('encoding an outcome', () => {
       kind: 'AdmissionReview',
       response: { uid: 'u-"7', allowed: true, auditAnnotations: { skipped: 'opted-out' } },
     });
+  });
+
+  it('names the digest of an image that was looked up, for the audit log', () => {
+    const rest = { method: 'image-volume' as const, container: 'agent', operations: [], warnings: [] };
+    const audited = (imageDigest: string | undefined) =>
+      JSON.parse(encodeReview('u', inject('injected', { ...rest, imageDigest }))).response.auditAnnotations;
+    expect(audited('sha256:abc')).toEqual({ reason: 'injected', method: 'image-volume', container: 'agent', image: 'sha256:abc' });
+    expect(audited(undefined)).toEqual({ reason: 'injected', method: 'image-volume', container: 'agent' });
   });
 
   it.each(Object.keys(REFUSALS) as RefuseReason[])('refuses with a status: %s', (reason) => {

@@ -20,8 +20,10 @@ const TOTAL_MS = 5_000;
 /** Names of repositories: distribution-spec, "Pulling manifests". */
 const PATH = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
-/** Docker Hub's registry has another name than its images. */
-const DOCKER_HUB = { name: 'docker.io', host: 'registry-1.docker.io' };
+/** The host that is asked for a registry: Docker Hub's has another name than its images. */
+export function registryHost(name: string): string {
+  return name === 'docker.io' ? 'registry-1.docker.io' : name;
+}
 
 /** An image that exists, and that the credentials may read. */
 export interface FoundImage {
@@ -99,7 +101,7 @@ function openSession(
   const { tag, digest } = parseReference(reference);
   const slash = repository.indexOf('/');
   const [name, path] = [repository.slice(0, slash), repository.slice(slash + 1)];
-  const host = name === DOCKER_HUB.name ? DOCKER_HUB.host : name;
+  const host = registryHost(name);
   const base = `${schemeOf(host, access)}://${host}/v2/${path}`;
   const wanted = digest ?? tag ?? 'latest';
   if (!PATH.test(path) || path.length > 255 || !(digest === undefined ? TAG : DIGEST).test(wanted) || !URL.canParse(base))

@@ -378,7 +378,7 @@ describe('the overlays', () => {
     const roles = parseAllDocuments(rendered).map((document) => document.toJSON());
     const names = roles.filter(({ kind }) => /Role/.test(kind)).map(({ metadata }) => metadata.name);
     expect(names.toSorted()).toEqual([...Array(4).fill('openshell-sideload-preflight'), 'openshell-sideload-pull-secrets']);
-    expect(roles.some(({ kind, roleRef }) => /Binding/.test(kind) && roleRef.name === 'openshell-sideload-pull-secrets')).toBe(false);
+    expect(roles.some(({ kind, roleRef }) => /RoleBinding/.test(kind) && roleRef.name === 'openshell-sideload-pull-secrets')).toBe(false);
   });
 
   it('with cert-manager are the same, and ask for a certificate and for caBundle', async () => {

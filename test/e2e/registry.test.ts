@@ -250,6 +250,7 @@ describe('a registry that fails', () => {
     ['not-found', 'has no image'],
     ['forbidden', 'refuses anonymous access'],
     ['redirects-manifest', 'which is not followed'],
+    ['redirects-blob', 'registry 127.0.0.1:1 would be asked by http://'],
     ['wrong-digest', 'has digest sha256:'],
     ['huge', 'sends more than 4194304 bytes'],
   ])('for good refuses the pod: %s', async (repository, says) => {

@@ -40,6 +40,10 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     response.end();
   },
   'redirects-manifest': (_request, response) => void response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end(),
+  'redirects-blob': (request, response) => {
+    if (request.url?.includes('/blobs/')) return void response.writeHead(307, { location: 'http://127.0.0.1:1/' }).end();
+    response.writeHead(200, { 'content-type': MANIFEST_TYPE, 'docker-content-digest': digestOf(MANIFEST) }).end(MANIFEST);
+  },
   limited: (_request, response) => void response.writeHead(429).end(),
   broken: (_request, response) => void response.writeHead(500).end(),
   cut: (_request, response) => {
