@@ -11,10 +11,11 @@ import { stringify } from 'yaml';
 import { injectManifest } from '../../src/cli/inject.ts';
 import { parseManifests, readExactly } from '../../src/cli/manifests.ts';
 import { readConfig } from '../../src/config/config.ts';
+import { NO_LOOKUP } from '../refusals.ts';
 import { oddWord, sharingDocument } from '../yaml.ts';
 import { findBinaries } from './cluster/binaries.ts';
 
-const settings = readConfig(['--missing-policy=warn', '--unreachable-probes=warn'], {}).sideload;
+const settings = readConfig(['--missing-policy=warn', '--unreachable-probes=warn', ...NO_LOOKUP], {}).sideload;
 let kubectl: string;
 
 beforeAll(async () => {
