@@ -296,8 +296,15 @@ describe('a release', () => {
   });
 
   it('has no right that it does not need', async () => {
-    const kinds = (await render({ preflight: 'off', certificates: { source: 'certManager' } })).filter((object) => !isHook(object));
-    expect(kinds.filter(({ kind }) => /Role/.test(kind))).toEqual([]);
+    const roles = async (values: object) => {
+      const objects = await render({ preflight: 'off', certificates: { source: 'certManager' }, ...values });
+      return objects
+        .filter((object) => !isHook(object) && /Role/.test(object.kind ?? ''))
+        .map(({ kind, metadata }) => `${kind} ${metadata?.name}`);
+    };
+    // Bound nowhere.
+    expect(await roles({})).toEqual(['ClusterRole openshell-sideload-pull-secrets']);
+    expect(await roles({ entrypoint: 'off', missingCommand: 'refuse' })).toEqual([]);
   });
 
   it('mounts the CA of client certificates, and asks for them', async () => {
