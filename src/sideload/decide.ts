@@ -136,12 +136,11 @@ export function decide(
 /** A pod that is refused whatever its image brings needs no lookup; the image may bring a policy. */
 function refuseUnread(need: ImageNeed, container: Container, concerns: readonly Concern[]): Refuse {
   for (const { refusal, message } of concerns) if (refusal && refusal !== 'no-policy-source') return refuse(refusal, message);
-  const what = need.forProgram ? 'has no command: what its image' : 'is checked: what its image';
-  return refuse(
-    'entrypoint-unknown',
-    `container ${quote(container.name ?? '')} ${what} ${quote(need.image)} ${need.forProgram ? 'runs' : 'brings'} is looked up in its registry at admission${need.forProgram ? '; set command to need no lookup' : ''}`,
-    need,
-  );
+  const [where, image] = [`container ${quote(container.name ?? '')}`, quote(need.image)];
+  const message = need.forProgram
+    ? `${where} has no command: what image ${image} runs is looked up at admission; set command to need no lookup`
+    : `the variables that image ${image} brings to ${where} are looked up at admission`;
+  return refuse('entrypoint-unknown', message, need);
 }
 
 /** OpenShell's driver made it, or it is refused: the webhook completes no sidecar topology. */

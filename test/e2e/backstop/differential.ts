@@ -6,6 +6,7 @@ import { decide } from '../../../src/sideload/decide.ts';
 import type { Outcome } from '../../../src/sideload/outcome.ts';
 import type { Pod } from '../../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../../src/sideload/settings.ts';
+import { NO_LOOKUP } from '../../refusals.ts';
 import { create } from './stage.ts';
 
 /** A pod, and what is special about it. */
@@ -185,7 +186,8 @@ export async function compare(
   flags: readonly string[],
   facts = UNKNOWN_CLUSTER,
 ): Promise<{ differences: string[]; seen: Record<string, number> }> {
-  const { sideload: settings } = readConfig(flags, {});
+  // Nothing is looked up: the backstop sees what is stored.
+  const { sideload: settings } = readConfig([...new Set([...flags, ...NO_LOOKUP])], {});
   const [differences, seen]: [string[], Record<string, number>] = [[], {}];
   const count = (outcome: string): void => {
     seen[outcome] = (seen[outcome] ?? 0) + 1;
