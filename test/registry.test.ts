@@ -143,16 +143,36 @@ describe('an image', () => {
 
   it('of several platforms is read for each of Linux, without attestations and Windows', async () => {
     const [one, other] = [fresh().image('agent', PROGRAM), registry.image('agent', { Cmd: ['other'] }, { architecture: 'arm64' })];
-    const attestation = { digest: digestOf(bytes('x')), size: 1, platform: { os: 'unknown', architecture: 'unknown' } };
+    const attestation = {
+      ...{ digest: digestOf(bytes('x')), size: 1, platform: { os: 'unknown', architecture: 'unknown' } },
+      annotations: { 'vnd.docker.reference.type': 'attestation-manifest' },
+    };
     const windows = { digest: digestOf(bytes('y')), size: 1, platform: { os: 'windows', architecture: 'amd64' } };
-    const provenance = { ...amd64(digestOf(bytes('z'))), annotations: { 'vnd.docker.reference.type': 'attestation-manifest' } };
-    const digest = registry.index('agent', [amd64(one), arm64(other), attestation, windows, provenance], '1');
+    const digest = registry.index('agent', [amd64(one), arm64(other), attestation, windows], '1');
     const read = await readImage(`${host}/agent:1`, [], access);
     expect(read.digest).toBe(digest);
     expect(read.configs.map(({ platform, cmd }) => [platform.architecture, cmd])).toEqual([
       ['amd64', PROGRAM.Cmd],
       ['arm64', ['other']],
     ]);
+  });
+
+  it.each([
+    { why: 'no platform', platform: undefined, config: 'amd64', read: 'amd64' },
+    { why: 'no system', platform: { architecture: 'arm64' }, config: 'arm64', read: 'arm64' },
+    { why: 'another case', platform: { os: 'Linux', architecture: 'AMD64' }, config: 'amd64', read: 'amd64' },
+    { why: 'another name of its architecture', platform: { os: 'linux', architecture: 'x86_64' }, config: 'amd64', read: 'amd64' },
+    {
+      why: 'a platform that its configuration contradicts',
+      platform: { os: 'linux', architecture: 'arm64' },
+      config: 'amd64',
+      read: 'arm64',
+    },
+  ])('in an index with $why is read as a node chooses it', async ({ platform, config, read }) => {
+    const digest = fresh().image('agent', PROGRAM, { architecture: config });
+    registry.index('agent', [{ digest, size: 1, ...(platform ? { platform } : {}) }], '1');
+    const { configs } = await readImage(`${host}/agent:1`, [], access);
+    expect(configs.map(({ platform: found }) => found.architecture)).toEqual([read]);
   });
 
   it('of a registry that tells no digest is read by the digest of what it sends', async () => {
@@ -229,6 +249,29 @@ describe('credentials', () => {
     expect(await readImage(`${host}/agent:1`, [users.right], access)).toMatchObject({ configs: [READ] });
     const sent = registry.asked.filter(({ line }) => line.includes('/cdn/'));
     expect(sent.map(({ authorization }) => authorization)).toEqual([undefined]);
+  });
+});
+
+describe('a host with *', () => {
+  it.each([
+    ['*.example.com', 'a.example.com', true],
+    ['*.example.com', 'example.com', false],
+    ['*.example.com', 'a.b.example.com', false],
+    ['r*y.example', 'registry.example', true],
+    ['r*y.example', 'ry.example', true],
+    ['r*ry.example', 'ry.example', false],
+    ['*i*t*.example', 'registry.example', true],
+    ['*t*i*.example', 'registry.example', false],
+    ['registry.example', 'registryxexample', false],
+    [`${'*a'.repeat(200)}b.example`, `${'a'.repeat(5000)}.example`, false],
+  ])('%s fits %s: %s', (pattern, name, fits) => {
+    const keyring = readKeyring(JSON.stringify({ auths: { [pattern]: { username: 'u', password: 'p' } } }));
+    expect(credentialsFor(`${name}/agent`, [keyring])).toHaveLength(fits ? 1 : 0);
+  });
+
+  it('is one of a thousand at most', () => {
+    const auths = Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`r${n}.example`, { username: 'u', password: 'p' }]));
+    expect(() => readKeyring(JSON.stringify({ auths }))).toThrow('it holds more than 1000 registries');
   });
 });
 

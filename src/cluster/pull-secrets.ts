@@ -1,5 +1,6 @@
 /** Pull secrets, as far as the webhook may read them: by default it may read none. */
 
+import { isConfigMapName } from '../sideload/policy.ts';
 import { type Cluster, call, orUndefined, statusOf } from './client.ts';
 
 /** Keys of the Secrets that hold credentials for registries, by their type (k8s.io/api/core/v1, types.go). */
@@ -20,6 +21,8 @@ export async function readPullSecret(
   namespace: string,
   name: string,
 ): Promise<{ readonly text: string } | 'forbidden' | 'missing' | 'other'> {
+  // Anything else would be another path of the API.
+  if (!isConfigMapName(namespace) || !isConfigMapName(name)) return 'missing';
   const request = config.makeApiClient(k8s.CoreV1Api).readNamespacedSecret({ name, namespace });
   try {
     const secret = await orUndefined(call(`read Secret ${namespace}/${name}`, request));

@@ -104,18 +104,28 @@ function openSession(
   const host = registryHost(name);
   const base = `${schemeOf(host, access)}://${host}/v2/${path}`;
   const wanted = digest ?? tag ?? 'latest';
-  if (!PATH.test(path) || path.length > 255 || !(digest === undefined ? TAG : DIGEST).test(wanted) || !URL.canParse(base))
+  if (path.length > 255 || !PATH.test(path) || !(digest === undefined ? TAG : DIGEST).test(wanted) || !URL.canParse(base))
     throw new ImageError('broken', `image ${quote(reference)} is no image name`);
   return { reference, wanted, base, repository: path, credential, access, signal, authorization: undefined };
 }
 
 async function readConfigs(session: Session, digest: string): Promise<readonly ImageConfig[]> {
   const top = await manifestOf(session, digest);
-  const configs =
-    top.kind === 'manifest'
-      ? [top.config.digest]
-      : await Promise.all(top.platforms.map((platform) => configDigest(session, platform.digest)));
-  return Promise.all([...new Set(configs)].map((each) => configOf(session, each)));
+  if (top.kind === 'manifest') return [await configOf(session, top.config.digest)];
+  const reading = new Map<string, Promise<ImageConfig>>();
+  const configs = await Promise.all(
+    top.platforms.map(async (entry) => {
+      const each = await configDigest(session, entry.digest);
+      const config = reading.get(each) ?? configOf(session, each);
+      reading.set(each, config);
+      return { platform: entry.platform, config: await config };
+    }),
+  );
+  // A node chooses by what the index says of a platform, and by the configuration only where it says nothing.
+  const placed = configs.map(({ platform, config }) => ({ ...config, platform: platform.os === '' ? config.platform : platform }));
+  const linux = placed.filter(({ platform }) => ['linux', ''].includes(platform.os));
+  if (linux.length === 0) throw new ImageError('no-linux', `image ${quote(session.reference)} has no image for Linux`);
+  return linux;
 }
 
 async function configDigest(session: Session, digest: string): Promise<string> {

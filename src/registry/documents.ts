@@ -26,7 +26,7 @@ type Platform = ImageConfig['platform'];
 interface Descriptor {
   readonly digest: string;
   readonly size: number;
-  readonly platform: Platform | undefined;
+  readonly platform: Platform;
 }
 
 export type Manifest =
@@ -63,21 +63,25 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Other names of architectures (containerd/platforms, database.go, normalizeArch). */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: 'amd64', 'x86-64': 'amd64', aarch64: 'arm64', i386: '386' };
+
+/** Reads a platform as containerd does: what it does not say is empty. */
+function platformOf(value: unknown): Platform {
+  const { os, architecture, variant } = isObject(value) ? value : {};
+  const name = typeof architecture === 'string' ? architecture.toLowerCase() : '';
+  return {
+    os: typeof os === 'string' ? os.toLowerCase() : '',
+    architecture: Object.hasOwn(ARCHITECTURES, name) ? (ARCHITECTURES[name] ?? '') : name,
+    variant: typeof variant === 'string' ? variant : undefined,
+  };
+}
+
 /** Reads a descriptor; undefined where it is none. */
-function descriptor(value: unknown): (Descriptor & { readonly mediaType: unknown; readonly isAttestation: boolean }) | undefined {
+function descriptor(value: unknown): (Descriptor & { readonly mediaType: unknown }) | undefined {
   if (!isObject(value) || typeof value.digest !== 'string' || !DIGEST.test(value.digest)) return undefined;
   if (typeof value.size !== 'number' || !Number.isSafeInteger(value.size) || value.size < 0) return undefined;
-  const { os, architecture, variant } = isObject(value.platform) ? value.platform : {};
-  const named = typeof os === 'string' && typeof architecture === 'string';
-  const annotations = isObject(value.annotations) ? value.annotations : {};
-  return {
-    digest: value.digest,
-    size: value.size,
-    platform: named ? { os, architecture, variant: typeof variant === 'string' ? variant : undefined } : undefined,
-    mediaType: value.mediaType,
-    // BuildKit's attestations are manifests of no platform (moby/buildkit, docs/attestations/attestation-storage.md).
-    isAttestation: 'vnd.docker.reference.type' in annotations || os === 'unknown',
-  };
+  return { digest: value.digest, size: value.size, platform: platformOf(value.platform), mediaType: value.mediaType };
 }
 
 /**
@@ -92,7 +96,8 @@ export function readManifest(what: string, bytes: Uint8Array, type: string): Man
   if (Array.isArray(document.manifests) && INDEX_TYPES.includes(mediaType ?? '')) {
     const platforms = document.manifests.flatMap((value) => {
       const entry = descriptor(value);
-      return entry?.platform?.os === 'linux' && !entry.isAttestation ? [entry] : [];
+      // One that names no system is a node's. BuildKit's attestations are of a system "unknown" (moby/buildkit, attestation-storage.md).
+      return entry && ['linux', ''].includes(entry.platform.os) ? [entry] : [];
     });
     if (platforms.length === 0) throw new ImageError('no-linux', `${what} has no image for Linux`);
     if (platforms.length > MAX_PLATFORMS)
@@ -112,7 +117,8 @@ export function readManifest(what: string, bytes: Uint8Array, type: string): Man
 
 /** @throws ImageError when it is not the configuration of an image */
 export function readConfig(what: string, bytes: Uint8Array): ImageConfig {
-  const { os, architecture, variant, config } = parse(what, bytes);
+  const document = parse(what, bytes);
+  const { config } = document;
   const { Entrypoint, Cmd, Env, WorkingDir, User } = isObject(config) ? config : {};
   const words = (name: string, value: unknown): readonly string[] => {
     if (value === undefined || value === null) return [];
@@ -121,7 +127,7 @@ export function readConfig(what: string, bytes: Uint8Array): ImageConfig {
   };
   const text = (value: unknown): string => (typeof value === 'string' ? value : '');
   return {
-    platform: { os: text(os), architecture: text(architecture), variant: typeof variant === 'string' ? variant : undefined },
+    platform: platformOf(document),
     entrypoint: words('Entrypoint', Entrypoint),
     cmd: words('Cmd', Cmd),
     env: words('Env', Env),

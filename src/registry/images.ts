@@ -50,55 +50,36 @@ const MISSING_MS = 5_000;
 const MAX_SECRETS = 1024;
 /** More pull secrets than any pod has. */
 const MOST_SECRETS = 16;
+/** A repository has 255 characters at most, a tag 128, a digest 71, and a host 253. */
+const LONGEST_NAME = 1024;
 /** Everything for one image: the webhook has 10 s in all. */
 const TOTAL_MS = 7_000;
 
 /** Opens what looks images up. It remembers what it read. */
 export function openImages(sources: ImageSources, clock: () => number = Date.now): (request: ImageRequest) => Promise<LookedUp> {
-  const secrets = new Recent<{ readonly until: number; readonly secret: Promise<PullSecret> }>(MAX_SECRETS);
+  const secrets = new Recent<{ readonly until: number; readonly keyring: Promise<PodKeyring> }>(MAX_SECRETS);
 
-  const pullSecret = (namespace: string, name: string): Promise<PullSecret> => {
+  const podKeyring = (namespace: string, name: string): Promise<PodKeyring> => {
     const key = `${namespace}/${name}`;
     const known = secrets.get(key);
-    if (known !== undefined && known.until > clock()) return known.secret;
+    if (known !== undefined && known.until > clock()) return known.keyring;
     const secret = sources.readPullSecret?.(namespace, name) ?? Promise.resolve('missing' as const);
-    secrets.set(key, { secret, until: clock() + SECRET_MS });
-    secret.then(
-      (found) => {
-        if (typeof found === 'string') secrets.set(key, { secret, until: clock() + MISSING_MS });
+    const keyring = secret.then((found) =>
+      keyringOf(found, quote(name), `ClusterRole ${sources.pullSecretsRole} in namespace ${namespace}`),
+    );
+    secrets.set(key, { keyring, until: clock() + SECRET_MS });
+    keyring.then(
+      ({ problem }) => {
+        if (problem !== undefined) secrets.set(key, { keyring, until: clock() + MISSING_MS });
       },
       () => secrets.delete(key),
     );
-    return secret;
-  };
-
-  /** The pod's keyrings, and what could not be read of them. */
-  const keyringsOf = async ({ namespace, pullSecrets }: ImageRequest): Promise<{ keyrings: Keyring[]; problems: string[] }> => {
-    const problems: string[] = [];
-    const keyrings = await Promise.all(
-      pullSecrets.slice(0, MOST_SECRETS).map(async (name): Promise<Keyring> => {
-        const secret = await pullSecret(namespace, name);
-        if (secret === 'forbidden')
-          problems.push(
-            `bind ClusterRole ${sources.pullSecretsRole} in namespace ${namespace}: pull secret ${quote(name)} may not be read`,
-          );
-        if (secret === 'missing') problems.push(`pull secret ${quote(name)} does not exist`);
-        if (secret === 'other') problems.push(`pull secret ${quote(name)} is of a type without credentials`);
-        if (typeof secret === 'string') return [];
-        try {
-          return readKeyring(secret.text);
-        } catch (error) {
-          if (!(error instanceof ExpectedError)) throw error;
-          problems.push(`pull secret ${quote(name)} is of no use: ${error.message}`);
-          return [];
-        }
-      }),
-    );
-    return { keyrings: [sources.operatorKeyring(), ...keyrings], problems };
+    return keyring;
   };
 
   const lookUp = async (request: ImageRequest): Promise<LookedUp> => {
     const { image, namespace } = request;
+    if (image.length > LONGEST_NAME) return failed('entrypoint-unknown', 'broken', `image ${quote(image)} is no image name`);
     const own = mapped(sources.map(), image);
     const { registry } = sources;
     if (own && !request.forVariables)
@@ -107,9 +88,11 @@ export function openImages(sources: ImageSources, clock: () => number = Date.now
       return failed('entrypoint-unknown', 'not-mapped', `image ${quote(image)} is not in the operator's map (--entrypoint-map)`);
     let problems: readonly string[] = [];
     try {
-      const found = await keyringsOf(request);
-      problems = found.problems;
-      const attempts = attemptsFor(image, found.keyrings, registry.access);
+      const found = await Promise.all(request.pullSecrets.slice(0, MOST_SECRETS).map((name) => podKeyring(namespace, name)));
+      const left = request.pullSecrets.length - MOST_SECRETS;
+      problems = [...found.flatMap(({ problem }) => problem ?? []), ...(left > 0 ? [`${left} more pull secrets are not read`] : [])];
+      const keyrings = [sources.operatorKeyring(), ...found.map(({ keyring }) => keyring)];
+      const attempts = attemptsFor(image, keyrings, registry.access);
       const { digest, configs, source } = await registry.lookups.find(namespace, image, attempts);
       const program = own && { entrypoint: own.entrypoint, cmd: own.cmd, ...(own.workingDir === '' ? {} : { workingDir: own.workingDir }) };
       const read = configs.map((config) => ({ ...config, ...program }));
@@ -137,6 +120,25 @@ export function openImages(sources: ImageSources, clock: () => number = Date.now
       clearTimeout(timer);
     }
   };
+}
+
+/** The credentials of a pull secret, and what is wrong with it. */
+interface PodKeyring {
+  readonly keyring: Keyring;
+  readonly problem: string | undefined;
+}
+
+function keyringOf(secret: PullSecret, name: string, role: string): PodKeyring {
+  const none = (problem: string): PodKeyring => ({ keyring: [], problem });
+  if (secret === 'forbidden') return none(`bind ${role}: pull secret ${name} may not be read`);
+  if (secret === 'missing') return none(`pull secret ${name} does not exist`);
+  if (secret === 'other') return none(`pull secret ${name} is of a type without credentials`);
+  try {
+    return { keyring: readKeyring(secret.text), problem: undefined };
+  } catch (error) {
+    if (!(error instanceof ExpectedError)) throw error;
+    return none(`pull secret ${name} is of no use: ${error.message}`);
+  }
 }
 
 function failed(reason: UnknownImage['reason'], outcome: string, problem: string): LookedUp {

@@ -96,7 +96,7 @@ export function broughtBy(answer: ImageFacts | UnknownImage, need: ImageNeed, sp
     );
   }
   const wanted = spec.nodeSelector?.[ARCH_LABEL];
-  const fitting = answer.configs.filter(({ platform }) => platform.architecture === wanted);
+  const fitting = answer.configs.filter(({ platform }) => wanted !== undefined && ['', wanted].includes(platform.architecture));
   const platforms = fitting.length > 0 ? fitting : answer.configs;
   const [config] = platforms;
   const words = (each: ImageConfig): readonly string[] => [...each.entrypoint, ...(container.args?.length ? [] : each.cmd)];
