@@ -14,6 +14,7 @@ import { DROPPING, ENFORCED, method, NO_LOOKUP, REFUSED_PODS } from './refusals.
 const AROUND: Surroundings = {
   namespace: { name: 'agents', labels: { 'openshell.ai/sideload': 'enabled' } },
   configMaps: [],
+  times: { created: undefined, installed: undefined, optedIn: undefined },
   entries: [
     {
       name: 'sandbox.sideload.openshell.ai',
@@ -48,8 +49,35 @@ describe('a pod is explained step by step', () => {
       'yes cluster: API server v1.36.3 keeps image volumes, 3 of 3 schedulable Linux nodes are known to mount them',
       'yes supervisor: none yet',
       'yes policy: files that OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA name',
-      'result result: injected: the supervisor was put into the pod',
+      'result result: NOT under a supervisor: created while the webhook was not called for it, or labelled later; recreate it',
+      'result recreated: injected: the supervisor was put into the pod',
     ]);
+    expect(explained(sandbox(), { around: 'none' }).at(-1)).toBe('result result: injected: the supervisor was put into the pod');
+  });
+
+  const at = (minute: number): Date => new Date(Date.UTC(2026, 0, 1, 0, minute));
+  it.each([
+    { times: { created: at(1), installed: at(2), optedIn: at(3) }, says: 'before the webhook was installed (2026-01-01T00:02:00.000Z)' },
+    {
+      times: { created: at(2), installed: at(1), optedIn: at(3) },
+      says: 'before the label of the namespace was written (2026-01-01T00:03:00.000Z)',
+    },
+    { times: { created: at(3), installed: at(1), optedIn: at(2) }, says: 'while the webhook was not called for it, or labelled later' },
+  ])('that runs without its supervisor, with the reason: $says', ({ times, says }) => {
+    const steps = explainPod(sandbox(), { ...AROUND, times }, readConfig([], {}), UNKNOWN_CLUSTER);
+    const result = steps.find(({ name }) => name === 'result');
+    expect(result).toEqual({
+      ...{ mark: 'result', name: 'result', fails: true },
+      detail: `NOT under a supervisor: created ${times.created.toISOString()}${says.startsWith('before') ? ', ' : ' '}${says}; recreate it`,
+    });
+  });
+
+  it('that runs under its supervisor, wherever that comes from', () => {
+    const complete = sandbox({ spec: { volumes: [IMAGE_VOLUME], containers: [agent(LAUNCHED)] } });
+    for (const around of [AROUND, { ...AROUND, entries: undefined }]) {
+      const steps = explainPod(complete, around, readConfig([], {}), UNKNOWN_CLUSTER);
+      expect(steps.some(({ fails }) => fails)).toBe(false);
+    }
   });
 
   it.each([
@@ -129,7 +157,10 @@ describe('a pod is explained step by step', () => {
   ])('$why, which never reaches the webhook', ({ around, says }) => {
     const lines = explained(sandbox(), { around });
     for (const line of says) expect(lines).toContain(line);
-    expect(lines.at(-1)).toBe('result result: the webhook is not called: the pod is stored unchanged');
+    expect(lines.at(-1)).toBe('result result: NOT under a supervisor: the webhook is not called, and the pod was stored unchanged');
+    expect(explained(sandbox({ labels: {} }), { around }).at(-1)).toBe(
+      'result result: the webhook is not called: the pod is stored unchanged',
+    );
   });
 
   it('that a manifest holds, without a cluster', () => {

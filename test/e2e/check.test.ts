@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { makeAuthority } from '../../src/tls/issue.ts';
+import { sandbox } from '../pods.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { kubeconfigOf, startWebhook, writeOverlay } from './webhook.ts';
@@ -234,6 +235,7 @@ describe('an installation', () => {
         ['served certificate', 'ok'],
         ['opted in', 'ok'],
         ['policies', 'ok'],
+        ['sandboxes', 'ok'],
         [SANDBOX, 'ok'],
         [MANAGED, 'ok'],
       ],
@@ -251,11 +253,39 @@ describe('an installation', () => {
       'certificates',
       'namespaces',
       'end to end, as a dry run',
-      '19 passed, 0 warnings, 2 failed, 1 skipped',
+      '20 passed, 0 warnings, 2 failed, 1 skipped',
     ]);
     expect(stdout).toContain(
       '  ✗ replicas: 0 of 2 ready: sandboxes are refused\n      kubectl get pods -n openshell-system; docs/operations.md#when-it-is-down\n',
     );
+  });
+
+  it('lists the sandboxes that run without their supervisor, by their owners', async () => {
+    await kubectl('create', 'namespace', 'late');
+    await kubectl('create', 'serviceaccount', 'default', '-n', 'late');
+    const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-1', uid: 'u-1', controller: true };
+    const create = (name: string, more: object = {}) => {
+      const pod = sandbox();
+      const metadata = { ...pod.metadata, name, namespace: 'late', ...more };
+      return cluster.run(['create', '-f', '-'], JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod, metadata }));
+    };
+    // Before the namespace opts in, so that nobody puts a supervisor into them.
+    await create('alone');
+    for (const name of ['web-1-a', 'web-1-b']) await create(name, { ownerReferences: [owner] });
+    await kubectl('label', 'namespace', 'late', 'openshell.ai/sideload=enabled');
+    await create('guarded');
+    const [agents, late] = check()
+      .named('sandboxes')
+      .toSorted((a, b) => a.detail.localeCompare(b.detail));
+    expect(agents).toMatchObject({ status: 'ok', detail: 'agents: 0 sandboxes, all under their supervisor' });
+    expect(late).toMatchObject({
+      status: 'failed',
+      detail: 'late: 3 sandboxes run without their supervisor: Pod alone, ReplicaSet web-1 (2)',
+    });
+    expect(late?.fix).toContain('openshell-sideload explain pod NAME -n late says why');
+    await kubectl('delete', 'pods', '--all', '-n', 'late', '--force', '--grace-period=0');
+    await kubectl('delete', 'namespace', 'late', '--wait=false');
+    await kubectl('label', 'namespace', 'late', 'openshell.ai/sideload-');
   });
 
   it('may be upgraded', () => {

@@ -47,9 +47,9 @@ afterAll(() => cluster?.stop());
 describe('explain pod', () => {
   it('says that the webhook is not installed', () => {
     const { code, lines } = explain(['pod', 'sandbox', '-n', 'agents']);
-    expect([code, lines[0]]).toEqual([0, 'pod agents/sandbox']);
+    expect([code, lines[0]]).toEqual([1, 'pod agents/sandbox']);
     expect(lines).toContain('  ✗ webhook    the MutatingWebhookConfiguration does not exist');
-    expect(lines.at(-1)).toBe('  → result     the webhook is not called: the pod is stored unchanged');
+    expect(lines.at(-1)).toBe('  → result     NOT under a supervisor: the webhook is not called, and the pod was stored unchanged');
   });
 
   it('says what would become of the pod, with the settings of the Deployment', async () => {
@@ -63,8 +63,8 @@ describe('explain pod', () => {
       'OPENSHELL_SUPERVISOR_SIDELOAD_METHOD=auto',
     ]);
     const { code, lines, stderr } = explain(['pod', 'sandbox', '-n', 'agents']);
-    expect([code, stderr]).toEqual([0, '']);
-    expect(lines).toEqual([
+    expect([code, stderr]).toEqual([1, '']);
+    expect(lines.map((line) => line.replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME'))).toEqual([
       'pod agents/sandbox',
       '  ✓ namespace   agents carries openshell.ai/sideload=enabled',
       '  ✓ webhook     called by sandbox.sideload.openshell.ai',
@@ -73,7 +73,8 @@ describe('explain pod', () => {
       "  ✓ method      init-container: auto, the operator's (OPENSHELL_SUPERVISOR_SIDELOAD_METHOD)",
       '  ✓ supervisor  none yet',
       '  ✓ policy      files that OPENSHELL_POLICY_RULES and OPENSHELL_POLICY_DATA name',
-      '  → result      injected: the supervisor was put into the pod',
+      '  → result      NOT under a supervisor: created TIME, before the webhook was installed (TIME); recreate it',
+      '  → recreated   injected: the supervisor was put into the pod',
     ]);
   });
 

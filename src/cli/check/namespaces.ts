@@ -11,6 +11,7 @@ import { policyFilesOf } from '../policy-files.ts';
 import type { Context } from './context.ts';
 import { ENTRIES, entriesOf } from './entries.ts';
 import { type Finding, failed, ok, problemsOr, warning } from './finding.ts';
+import { guarded } from './guarded.ts';
 import type { Group } from './run.ts';
 
 /** Source: kubernetes.io/docs/concepts/security/pod-security-standards. */
@@ -92,5 +93,6 @@ export const NAMESPACES: Group<Context> = {
   checks: [
     { name: 'opted in', needs: ['API server'], run: opted },
     { name: 'policies', needs: ['API server'], run: policies },
+    { name: 'sandboxes', needs: ['API server'], run: guarded },
   ],
 };

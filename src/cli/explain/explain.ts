@@ -26,21 +26,31 @@ function format(title: string, steps: readonly Step[]): string {
   return `${paint('bold', title)}\n${lines.join('')}`;
 }
 
+/** What is printed, and the exit code. */
+interface Explained {
+  readonly text: string;
+  readonly code: number;
+}
+
+function shown(title: string, steps: readonly Step[]): Explained {
+  return { text: format(title, steps), code: steps.some(({ fails }) => fails) ? EXIT.failed : EXIT.done };
+}
+
 /** Pods of manifests: no cluster is asked. */
-async function explainManifests({ flags, config }: CommandLine): Promise<string> {
+async function explainManifests({ flags, config }: CommandLine): Promise<Explained> {
   const lookUp = await openLookup(config, flags.has('lookup'));
   const found = readManifests(flags.get('filename') ?? []).flatMap(({ source, value }) =>
     findPods(value).map(({ pointer, pod }) => ({ title: `${source}${pointer}`, path: pointer.slice(1).replaceAll('/', '.'), pod })),
   );
   if (found.length === 0) throw new UsageError(['the manifests have no Pod, and no kind with a pod template']);
-  const explained: string[] = [];
+  const explained: Explained[] = [];
   for (const { title, path, pod } of found) {
     const wrong = misfit(podShape, pod, path);
     if (wrong !== undefined) throw new UsageError([`${title} is not valid: ${wrong}`]);
     const image = await lookUp(pod as Pod, config.sideload, UNKNOWN_CLUSTER);
-    explained.push(format(title, explainPod(pod as Pod, undefined, config, UNKNOWN_CLUSTER, image)));
+    explained.push(shown(title, explainPod(pod as Pod, undefined, config, UNKNOWN_CLUSTER, image)));
   }
-  return explained.join('\n');
+  return { text: explained.map(({ text }) => text).join('\n'), code: explained.find(({ code }) => code !== EXIT.done)?.code ?? EXIT.done };
 }
 
 async function run(line: CommandLine): Promise<number> {
@@ -55,8 +65,9 @@ async function run(line: CommandLine): Promise<number> {
   ];
   if (problems.length > 0) throw new UsageError(problems);
   if (name === undefined) {
-    process.stdout.write(await explainManifests(line));
-    return EXIT.done;
+    const { text, code } = await explainManifests(line);
+    process.stdout.write(text);
+    return code;
   }
   const { readSurroundings } = await import('./surroundings.ts');
   const { pod, surroundings, config, facts } = await readSurroundings(name, flags.get('pod-namespace')?.[0], line.config, {
@@ -67,14 +78,15 @@ async function run(line: CommandLine): Promise<number> {
   const images = { ...config.images, map: '', authorities: '', credentials: '' };
   const settings = settingsIn(surroundings.namespace.labels, config.sideload);
   const image = await (await openLookup({ ...config, images }, flags.has('lookup')))(pod, settings, facts);
-  process.stdout.write(format(`pod ${surroundings.namespace.name}/${name}`, explainPod(pod, surroundings, config, facts, image)));
-  return EXIT.done;
+  const { text, code } = shown(`pod ${surroundings.namespace.name}/${name}`, explainPod(pod, surroundings, config, facts, image));
+  process.stdout.write(text);
+  return code;
 }
 
 export const explain: Command = {
   usage: 'explain (-f FILE | pod NAME [-n NAMESPACE]) [--lookup] [SETTINGS]',
   description:
-    'Explains whether the webhook would inject a pod, and why: one line for each step. For a manifest it needs no cluster. For a pod in the cluster it reads the namespace, the webhook configuration and the settings of the Deployment.',
+    'Explains whether the webhook would inject a pod, and why: one line for each step. It exits with 1 if the pod is refused, or runs without its supervisor. For a manifest it needs no cluster. For a pod in the cluster it reads the namespace, the webhook configuration and the settings of the Deployment.',
   options: {
     filename: FILENAME,
     'pod-namespace': {

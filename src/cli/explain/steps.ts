@@ -19,6 +19,8 @@ export interface Step {
   readonly mark: Mark;
   readonly name: string;
   readonly detail: string;
+  /** Whether the pod is refused, or runs without its supervisor. */
+  readonly fails?: true;
 }
 
 /** An entry of a MutatingWebhookConfiguration, as far as it says which pods reach it. */
@@ -44,6 +46,8 @@ export interface Surroundings {
   readonly configMaps: readonly FoundConfigMap[];
   /** Undefined: the webhook configuration is not there. */
   readonly entries: readonly Entry[] | undefined;
+  /** When the pod was created, and since when the webhook is called for pods like it; undefined where that is not known. */
+  readonly times: Readonly<Record<'created' | 'installed' | 'optedIn', Date | undefined>>;
 }
 
 type Explained = Pick<Config, 'sideload' | 'methodOrigin'>;
@@ -62,17 +66,29 @@ export function explainPod(
   image?: ImageFacts | UnknownImage,
 ): Step[] {
   const settings = settingsIn(around?.namespace.labels, sideload);
-  const found: Seen[] = [];
-  const outcome = decide(pod, settings, facts, image, (seen) => found.push(seen));
+  const seen: Seen[] = [];
+  const outcome = decide(pod, settings, facts, image, (each) => seen.push(each));
   const reached = around ? reachSteps(pod, around) : [notAsked];
-  const steps = found.map((seen) => foundStep(seen, pod, settings, methodOrigin));
+  const steps = seen.map((each) => foundStep(each, pod, settings, methodOrigin));
   const label = steps.length > 0 ? [] : [step('no', 'label', labelOf(pod))];
+  const isComplete = seen.some((each) => each.step === 'supervisor' && each.parts === 'all');
+  const isUnguarded = around !== undefined && steps.length > 0 && !isComplete;
   if (reached.some(({ mark }) => mark === 'no')) {
     const labelled = label[0] ?? step('yes', 'label', labelOf(pod));
-    return [...reached, labelled, result('the webhook is not called: the pod is stored unchanged')];
+    const end = isUnguarded
+      ? failure('NOT under a supervisor: the webhook is not called, and the pod was stored unchanged')
+      : result('the webhook is not called: the pod is stored unchanged');
+    return [...reached, labelled, end];
   }
   const configMaps = steps.length > 0 ? (around?.configMaps ?? []).map(configMapStep) : [];
-  return [...reached, ...label, ...withFailure(steps, outcome), ...configMaps, ...resultSteps(outcome)];
+  const found = [...reached, ...label, ...withFailure(steps, outcome), ...configMaps];
+  if (around === undefined || outcome.verdict === 'skip') return [...found, ...resultSteps(outcome)];
+  // What became of the pod when it was created is in its structure; the outcome is that of one like it, created now.
+  const now = isUnguarded
+    ? failure(`NOT under a supervisor: ${beginningOf(around)}; recreate it`)
+    : result('under a supervisor, which is not as the webhook would write it now');
+  const again = resultSteps(outcome).map((each) => (each.name === 'result' ? { ...each, name: 'recreated' } : each));
+  return [...found, now, ...again];
 }
 
 /** The step that ended the decision with a refusal comes last; it says what it found, and what is wrong with it. */
@@ -89,6 +105,7 @@ function withFailure(steps: readonly Step[], outcome: Outcome): readonly Step[] 
 
 const step = (mark: Mark, name: string, detail: string): Step => ({ mark, name, detail });
 const result = (detail: string): Step => step('result', 'result', detail);
+const failure = (detail: string): Step => ({ ...result(detail), fails: true });
 const notAsked = step('unknown', 'namespace', `not checked: it needs the label ${NAMESPACE_LABEL}=enabled`);
 
 function labelOf({ metadata }: Pod): string {
@@ -114,6 +131,15 @@ function reachSteps({ metadata }: Pod, { namespace, entries }: Surroundings): St
         ? step('no', 'webhook', 'no entry of the MutatingWebhookConfiguration selects this pod in this namespace')
         : step('yes', 'webhook', `called by ${selecting.map(({ name }) => name).join(', ')}`);
   return [step(enabled ? 'yes' : 'no', 'namespace', label), webhook];
+}
+
+/** Why a stored pod has no supervisor, so far as times tell. */
+function beginningOf({ times: { created, installed, optedIn } }: Surroundings): string {
+  const when = created ? `created ${created.toISOString()}` : 'created';
+  const before = (time: Date | undefined): time is Date => created !== undefined && time !== undefined && created < time;
+  if (before(installed)) return `${when}, before the webhook was installed (${installed.toISOString()})`;
+  if (before(optedIn)) return `${when}, before the label of the namespace was written (${optedIn.toISOString()})`;
+  return `${when} while the webhook was not called for it, or labelled later`;
 }
 
 /** What one step of the decision found. */
@@ -197,7 +223,7 @@ function resultSteps(outcome: Outcome): Step[] {
       return [result(`left unchanged (${outcome.reason}): ${SKIPS[outcome.reason]}`), ...noteSteps(outcome)];
     case 'refuse':
       if (outcome.needs) return [result(`depends on the image: ${outcome.message}`)];
-      return [result(`refused (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}`)];
+      return [failure(`refused (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}`)];
     case 'inject':
       return [result(`${outcome.reason}: ${INJECTIONS[outcome.reason]}`), ...noteSteps(outcome)];
   }

@@ -1,11 +1,13 @@
 /** What a cluster has around a pod that is there: everything that decides what becomes of one like it. */
 
+import type { V1ManagedFieldsEntry } from '@kubernetes/client-node';
 import { type Access, call, connect, orUndefined } from '../../cluster/client.ts';
 import { readConfigMapKeys } from '../../cluster/config-maps.ts';
 import { keepsByVersion, keepsImageVolumes, readServerVersion } from '../../cluster/image-volumes.ts';
 import { countNodes } from '../../cluster/nodes.ts';
 import type { Config } from '../../config/config.ts';
 import { ExpectedError } from '../../observe/expected-error.ts';
+import { NAMESPACE_LABEL } from '../../sideload/contract.ts';
 import { type Pod, podShape } from '../../sideload/pod.ts';
 import { type ClusterFacts, settingsIn } from '../../sideload/settings.ts';
 import { misfit } from '../../sideload/shape.ts';
@@ -59,8 +61,24 @@ export async function readSurroundings(
   );
   return {
     pod: plain as Pod,
-    surroundings: { namespace: { name: where, labels }, configMaps, entries: webhooks?.webhooks },
+    surroundings: {
+      namespace: { name: where, labels },
+      configMaps,
+      entries: webhooks?.webhooks,
+      times: {
+        created: pod.metadata?.creationTimestamp,
+        installed: webhooks?.metadata?.creationTimestamp,
+        optedIn: labelledAt(metadata?.managedFields),
+      },
+    },
     config,
     facts: { imageVolumes: kept ? 'kept' : 'dropped', serverVersion, nodes },
   };
+}
+
+/** When the namespace's label was written last, as the API server notes it for each writer. */
+function labelledAt(managers: readonly V1ManagedFieldsEntry[] | undefined): Date | undefined {
+  const labels = ({ fieldsV1 }: V1ManagedFieldsEntry): object =>
+    (fieldsV1 as { 'f:metadata'?: { 'f:labels'?: object } } | undefined)?.['f:metadata']?.['f:labels'] ?? {};
+  return managers?.find((manager) => `f:${NAMESPACE_LABEL}` in labels(manager))?.time;
 }
