@@ -59,16 +59,14 @@ const SHOWN = 5;
 async function judge(namespace: V1Namespace, context: Context, settings: SideloadSettings): Promise<Finding> {
   const { name = '', labels = {} } = namespace.metadata ?? {};
   const { pods, more } = await sandboxesIn(context, name);
-  const owners = Map.groupBy(
-    pods.filter((pod) => isUnguarded(pod, settingsIn(labels, settings))),
-    ownerOf,
-  );
-  const count = [...owners.values()].reduce((sum, { length }) => sum + length, 0);
-  if (count > 0) {
-    const listed = [...owners].slice(0, SHOWN).map(([owner, { length }]) => (length === 1 ? owner : `${owner} (${length})`));
+  const owners = new Map<string, number>();
+  const unguarded = pods.filter((pod) => isUnguarded(pod, settingsIn(labels, settings)));
+  for (const owner of unguarded.map(ownerOf)) owners.set(owner, (owners.get(owner) ?? 0) + 1);
+  if (unguarded.length > 0) {
+    const listed = [...owners].slice(0, SHOWN).map(([owner, count]) => (count === 1 ? owner : `${owner} (${count})`));
     const rest = owners.size > SHOWN ? ` and ${owners.size - SHOWN} more` : '';
     return failed(
-      `${name}: ${count} sandboxes run without their supervisor: ${listed.join(', ')}${rest}`,
+      `${name}: ${unguarded.length} sandboxes run without their supervisor: ${listed.join(', ')}${rest}`,
       `openshell-sideload explain pod NAME -n ${name} says why; create them again: kubectl rollout restart, or kubectl delete pod`,
     );
   }
