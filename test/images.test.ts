@@ -45,6 +45,7 @@ describe("the operator's map", () => {
   const map = readEntrypointMap(
     parse(`
 - {image: "registry.example/agents/*", entrypoint: [/bin/agent], workingDir: /srv}
+- {image: "registry.example/slow/*-*-*-*-*-*:1", cmd: [slow]}
 - {image: "registry.example/**", cmd: [other]}
 - {image: "docker.io/library/python:3.*", cmd: [python3]}
 - {image: "docker.io/library/nginx", cmd: [nginx]}
@@ -61,6 +62,7 @@ describe("the operator's map", () => {
     ['nginx', [], ['nginx']],
     ['nginx:1.25', [], ['nginx']],
     ['redis', undefined, undefined],
+    [`registry.example/slow/${'-'.repeat(900)}`, [], ['other']],
   ])('%s: the first entry that matches', (image, entrypoint, cmd) => {
     const found = mapped(map, image);
     expect([found?.entrypoint, found?.cmd]).toEqual([entrypoint, cmd]);
@@ -74,6 +76,7 @@ describe("the operator's map", () => {
     ['[{image: a, cmd: b}]', 'entry 1: cmd is no list of words'],
     ['[{image: a, entrypoint: [1]}]', 'entry 1: entrypoint is no list of words'],
     ['[{image: a, cmd: [b], workingDir: c}]', 'entry 1: workingDir is no absolute path'],
+    ['[{image: "a**b", cmd: [b]}]', 'entry 1: ** stands for all that follows'],
     ['[{image: a, command: [b]}]', 'entry 1: "command" is unknown: expected image, entrypoint, cmd, workingDir'],
   ])('is refused: %s', (text, says) => {
     expect(() => readEntrypointMap(parse(text))).toThrow(says);

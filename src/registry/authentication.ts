@@ -38,6 +38,7 @@ function basic({ username, password }: Credential): string {
  *
  * @param header WWW-Authenticate
  * @param credential undefined: anonymous
+ * @param namedByListed whether the registry that sent the challenge is one that the operator listed
  * @returns undefined where nothing could be sent
  * @throws ImageError when the authorization server refuses or does not respond
  */
@@ -47,10 +48,11 @@ export async function authorize(
   credential: Credential | undefined,
   signal: AbortSignal,
   access: RegistryAccess,
+  namedByListed: boolean,
 ): Promise<string | undefined> {
   const challenges = readChallenges(header);
   const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
-  if (bearer) return `Bearer ${await fetchToken(bearer.parameters, scope, credential, signal, access)}`;
+  if (bearer) return `Bearer ${await fetchToken(bearer.parameters, scope, credential, signal, access, namedByListed)}`;
   return credential && credential.username !== '' && challenges.some(({ scheme }) => scheme === 'basic') ? basic(credential) : undefined;
 }
 
@@ -60,12 +62,13 @@ async function fetchToken(
   credential: Credential | undefined,
   signal: AbortSignal,
   access: RegistryAccess,
+  namedByListed: boolean,
 ): Promise<string> {
   if (!URL.canParse(realm))
     throw new ImageError('broken', `the registry asks for a token of ${JSON.stringify(realm.slice(0, 100))}, which is no URL`);
   const url = new URL(realm);
   const parameters = { ...(service === '' ? {} : { service }), scope: asked === '' ? scope : asked };
-  const common = { signal, maxBytes: MAX_TOKEN_BYTES, isNamed: true };
+  const common = { signal, maxBytes: MAX_TOKEN_BYTES, isNamed: true, namedByListed };
   const exchanged = credential !== undefined && credential.identityToken !== '';
   const form = {
     ...parameters,

@@ -10,7 +10,7 @@ import { authorize } from './authentication.ts';
 import { type Credential, credentialsFor, type Keyring } from './credentials.ts';
 import { ACCEPTED, DIGEST, digestOf, type Manifest, readConfig, readManifest, verify } from './documents.ts';
 import { ImageError } from './image-error.ts';
-import { type RegistryAccess, type RegistryResponse, schemeOf, send } from './transport.ts';
+import { isListed, type RegistryAccess, type RegistryResponse, schemeOf, send } from './transport.ts';
 
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 8 * 1024 * 1024;
@@ -20,6 +20,9 @@ const TOTAL_MS = 5_000;
 /** Names of repositories: distribution-spec, "Pulling manifests". */
 const PATH = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*$/;
 const TAG = /^\w[\w.-]{0,127}$/;
+const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
+/** A host as DNS has it: nothing in it that a URL would read as something else. */
+const HOST = /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i;
 /** The host that is asked for a registry: Docker Hub's has another name than its images. */
 export function registryHost(name: string): string {
   return name === 'docker.io' ? 'registry-1.docker.io' : name;
@@ -104,8 +107,11 @@ function openSession(
   const host = registryHost(name);
   const base = `${schemeOf(host, access)}://${host}/v2/${path}`;
   const wanted = digest ?? tag ?? 'latest';
-  if (path.length > 255 || !PATH.test(path) || !(digest === undefined ? TAG : DIGEST).test(wanted) || !URL.canParse(base))
-    throw new ImageError('broken', `image ${quote(reference)} is no image name`);
+  const isName = path.length <= 255 && PATH.test(path) && (digest === undefined ? TAG : DIGEST).test(wanted);
+  // The credentials were chosen by the name of the host, so that has to be the host that is asked.
+  const asked = URL.canParse(base) ? new URL(base) : undefined;
+  const isAsked = asked !== undefined && [asked.host, `${asked.hostname}:${DEFAULT_PORTS[asked.protocol]}`].includes(host.toLowerCase());
+  if (!isName || !HOST.test(host) || !isAsked) throw new ImageError('broken', `image ${quote(reference)} is no image name`);
   return { reference, wanted, base, repository: path, credential, access, signal, authorization: undefined };
 }
 
@@ -122,7 +128,10 @@ async function readConfigs(session: Session, digest: string): Promise<readonly I
     }),
   );
   // A node chooses by what the index says of a platform, and by the configuration only where it says nothing.
-  const placed = configs.map(({ platform, config }) => ({ ...config, platform: platform.os === '' ? config.platform : platform }));
+  const placed = configs.map(({ platform, config }) => {
+    const isNamed = platform.os !== '' || platform.architecture !== '';
+    return { ...config, platform: isNamed ? { ...platform, os: 'linux' } : config.platform };
+  });
   const linux = placed.filter(({ platform }) => ['linux', ''].includes(platform.os));
   if (linux.length === 0) throw new ImageError('no-linux', `image ${quote(session.reference)} has no image for Linux`);
   return linux;
@@ -170,7 +179,14 @@ async function ask(session: Session, method: 'GET' | 'HEAD', path: string, maxBy
   let response = await attempt();
   const challenge = response.headers['www-authenticate'];
   if (response.status === 401 && challenge !== undefined) {
-    session.authorization = await authorize(challenge, `repository:${session.repository}:pull`, session.credential, signal, access);
+    session.authorization = await authorize(
+      challenge,
+      `repository:${session.repository}:pull`,
+      session.credential,
+      signal,
+      access,
+      isListed(url.host, access),
+    );
     if (session.authorization !== undefined) response = await attempt();
   }
   for (let left = MAX_REDIRECTS; [301, 302, 303, 307, 308].includes(response.status); left--) {
@@ -181,7 +197,11 @@ async function ask(session: Session, method: 'GET' | 'HEAD', path: string, maxBy
         `registry ${url.host} redirects ${path} to ${JSON.stringify(target.slice(0, 200))}, which is not followed`,
       );
     // The server of the blob is told nothing of the credentials.
-    response = await send(new URL(target, url), { method, headers: { accept: '*/*' }, maxBytes, signal, isNamed: true }, access);
+    response = await send(
+      new URL(target, url),
+      { method, headers: { accept: '*/*' }, maxBytes, signal, isNamed: true, namedByListed: isListed(url.host, access) },
+      access,
+    );
   }
   if (response.status === 200) return response;
   const { status } = response;

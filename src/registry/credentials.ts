@@ -4,6 +4,7 @@
  */
 
 import { ExpectedError } from '../observe/expected-error.ts';
+import { matchesWildcard } from './wildcard.ts';
 
 export interface Credential {
   readonly username: string;
@@ -77,23 +78,7 @@ function credentialOf({ username, password, auth, identitytoken }: Auth): Creden
 /** Whether a host is one that an entry names; `*` stands for a part of a label, as in `*.example.com`. */
 function matchesHost(pattern: string, host: string): boolean {
   const [labels, wanted] = [host.split('.'), pattern.split('.')];
-  return labels.length === wanted.length && wanted.every((label, index) => matchesLabel(label, labels[index] ?? ''));
-}
-
-/** An author writes pattern and name, so it takes no time that grows faster than they do: a regular expression would. */
-function matchesLabel(pattern: string, label: string): boolean {
-  const [first = '', ...rest] = pattern.split('*');
-  const last = rest.pop();
-  if (last === undefined) return label === pattern;
-  if (label.length < first.length + last.length || !label.startsWith(first) || !label.endsWith(last)) return false;
-  const end = label.length - last.length;
-  let at = first.length;
-  for (const part of rest) {
-    const found = label.indexOf(part, at);
-    if (found === -1 || found + part.length > end) return false;
-    at = found + part.length;
-  }
-  return true;
+  return labels.length === wanted.length && wanted.every((label, index) => matchesWildcard(label, labels[index] ?? ''));
 }
 
 /**

@@ -21,6 +21,9 @@ export const DIGEST = /^sha256:[0-9a-f]{64}$/;
 /** More platforms than any image has that an agent runs in. */
 const MAX_PLATFORMS = 8;
 
+/** Every pod of an image gets its words: no image has more of them, or longer ones. */
+const [MAX_WORDS, MAX_WORD_CHARACTERS] = [2_000, 128 * 1024];
+
 type Platform = ImageConfig['platform'];
 
 interface Descriptor {
@@ -63,6 +66,13 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Members that are read anywhere in a document. */
+const READ_MEMBERS = [
+  ...['mediaType', 'manifests', 'config', 'digest', 'size', 'platform', 'os', 'architecture', 'variant'],
+  ...['Entrypoint', 'Cmd', 'Env', 'WorkingDir', 'User'],
+];
+const FOLDED_MEMBERS = new Set(READ_MEMBERS.map((name) => name.toLowerCase()));
+
 /** Other names of architectures (containerd/platforms, database.go, normalizeArch). */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: 'amd64', 'x86-64': 'amd64', aarch64: 'arm64', i386: '386' };
 
@@ -75,6 +85,18 @@ function platformOf(value: unknown): Platform {
     architecture: Object.hasOwn(ARCHITECTURES, name) ? (ARCHITECTURES[name] ?? '') : name,
     variant: typeof variant === 'string' ? variant : undefined,
   };
+}
+
+/**
+ * Refuses members that a node reads by another spelling: Go takes `env` for `Env`, and for it the Kelvin sign is a k.
+ *
+ * @throws ImageError
+ */
+function refuseOtherSpellings(what: string, value: unknown): void {
+  if (!isObject(value)) return;
+  const fold = (name: string): string => name.toUpperCase().toLowerCase();
+  const other = Object.keys(value).find((name) => !READ_MEMBERS.includes(name) && FOLDED_MEMBERS.has(fold(name)));
+  if (other !== undefined) throw new ImageError('broken', `${what} has a member ${JSON.stringify(other)}, which programs read differently`);
 }
 
 /** Reads a descriptor; undefined where it is none. */
@@ -92,12 +114,15 @@ function descriptor(value: unknown): (Descriptor & { readonly mediaType: unknown
  */
 export function readManifest(what: string, bytes: Uint8Array, type: string): Manifest {
   const document = parse(what, bytes);
+  refuseOtherSpellings(what, document);
   const mediaType = typeof document.mediaType === 'string' ? document.mediaType : type.split(';')[0]?.trim().toLowerCase();
   if (Array.isArray(document.manifests) && INDEX_TYPES.includes(mediaType ?? '')) {
     const platforms = document.manifests.flatMap((value) => {
+      refuseOtherSpellings(what, value);
       const entry = descriptor(value);
       // One that names no system is a node's. BuildKit's attestations are of a system "unknown" (moby/buildkit, attestation-storage.md).
-      return entry && ['linux', ''].includes(entry.platform.os) ? [entry] : [];
+      if (!entry) throw new ImageError('broken', `${what} has an entry without size or sha256 digest`);
+      return ['linux', ''].includes(entry.platform.os) ? [entry] : [];
     });
     if (platforms.length === 0) throw new ImageError('no-linux', `${what} has no image for Linux`);
     if (platforms.length > MAX_PLATFORMS)
@@ -115,10 +140,16 @@ export function readManifest(what: string, bytes: Uint8Array, type: string): Man
   throw new ImageError('broken', `${what} has type ${JSON.stringify(mediaType ?? '')}, which is no index and no manifest of an image`);
 }
 
+/** Of several variables of a name the last counts, as for a runtime. */
+function lastOfEach(env: readonly string[]): readonly string[] {
+  return [...new Map(env.map((entry) => [entry.split('=', 1)[0], entry])).values()];
+}
+
 /** @throws ImageError when it is not the configuration of an image */
 export function readConfig(what: string, bytes: Uint8Array): ImageConfig {
   const document = parse(what, bytes);
   const { config } = document;
+  for (const value of [document, config]) refuseOtherSpellings(what, value);
   const { Entrypoint, Cmd, Env, WorkingDir, User } = isObject(config) ? config : {};
   const words = (name: string, value: unknown): readonly string[] => {
     if (value === undefined || value === null) return [];
@@ -126,11 +157,14 @@ export function readConfig(what: string, bytes: Uint8Array): ImageConfig {
     throw new ImageError('broken', `${what} has ${name} that is no list of words`);
   };
   const text = (value: unknown): string => (typeof value === 'string' ? value : '');
+  const all = [words('Entrypoint', Entrypoint), words('Cmd', Cmd), words('Env', Env), [text(WorkingDir), text(User)]].flat();
+  if (all.length > MAX_WORDS || all.reduce((sum, word) => sum + word.length, 0) > MAX_WORD_CHARACTERS)
+    throw new ImageError('broken', `${what} has more than ${MAX_WORDS} words and variables, or ${MAX_WORD_CHARACTERS} characters in them`);
   return {
     platform: platformOf(document),
     entrypoint: words('Entrypoint', Entrypoint),
     cmd: words('Cmd', Cmd),
-    env: words('Env', Env),
+    env: lastOfEach(words('Env', Env)),
     workingDir: text(WorkingDir),
     user: text(User),
   };

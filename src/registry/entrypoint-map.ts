@@ -1,13 +1,13 @@
 /** The operator's map: what images run, for clusters that reach no registry, and for images that say something else. */
 
-import { posix } from 'node:path';
 import { ExpectedError } from '../observe/expected-error.ts';
 import { parseReference } from '../sideload/image.ts';
 import type { ImageConfig } from '../sideload/image-facts.ts';
+import { matchesWildcard } from './wildcard.ts';
 
 /** One entry of the map. */
 interface Entry {
-  /** Globs of image references; `*` stands for any characters but `/`, `**` for those too. */
+  /** Of image references; `*` stands for any characters but `/`, `/**` at the end for all that follows. */
   readonly image: string;
   readonly config: ImageConfig;
 }
@@ -34,6 +34,7 @@ export function readEntrypointMap(document: unknown): EntrypointMap {
     const unknown = Object.keys(entry).find((member) => !MEMBERS.includes(member));
     if (unknown !== undefined) return fail(`${JSON.stringify(unknown)} is unknown: expected ${MEMBERS.join(', ')}`);
     if (typeof image !== 'string' || image === '') return fail('image is missing: a glob such as registry.example/agents/*');
+    if (/\*\*/.test(image.replace(/\/\*\*$/, ''))) return fail('** stands for all that follows, and only behind the last /');
     const words = (name: string, value: unknown): readonly string[] => {
       if (value === undefined) return [];
       if (Array.isArray(value) && value.every((word) => typeof word === 'string')) return value as string[];
@@ -52,5 +53,14 @@ export function mapped(map: EntrypointMap, reference: string): ImageConfig | und
   const { repository, tag, digest } = parseReference(reference);
   const full = `${repository}${tag === undefined ? (digest === undefined ? ':latest' : '') : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
   const names = [...new Set([reference, full, repository])];
-  return map.find(({ image }) => names.some((name) => posix.matchesGlob(name, image)))?.config;
+  return map.find(({ image }) => names.some((name) => matchesName(image, name)))?.config;
+}
+
+/** Part by part, so that `*` stays within one. */
+function matchesName(pattern: string, name: string): boolean {
+  const [wanted, parts] = [pattern.split('/'), name.split('/')];
+  const isOpen = wanted.at(-1) === '**';
+  const fixed = isOpen ? wanted.slice(0, -1) : wanted;
+  if (isOpen ? parts.length <= fixed.length : parts.length !== fixed.length) return false;
+  return fixed.every((part, index) => matchesWildcard(part, parts[index] ?? ''));
 }

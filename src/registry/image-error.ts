@@ -14,13 +14,16 @@ export type ImageProblem =
   | 'no-linux'
   | 'broken';
 
+const LONGEST_MESSAGE = 500;
+
 /** An image that cannot be read, with a message that names it and what was seen. */
 export class ImageError extends ExpectedError {
   override readonly name = 'ImageError';
   readonly problem: ImageProblem;
 
-  constructor(problem: ImageProblem, message: string, options?: ErrorOptions) {
-    super(message, options);
+  /** @param message may hold what a registry sent: it is cut, since failures are remembered */
+  constructor(problem: ImageProblem, message: string) {
+    super(message.slice(0, LONGEST_MESSAGE));
     this.problem = problem;
   }
 

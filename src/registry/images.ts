@@ -47,7 +47,8 @@ export interface LookedUp {
 const SECRET_MS = 30_000;
 /** A RoleBinding, or a Secret, that is missing may be made a moment later. */
 const MISSING_MS = 5_000;
-const MAX_SECRETS = 1024;
+/** Of all pull secrets that are remembered, and of one: a Secret may hold a MiB. */
+const [ALL_SECRETS_BYTES, SECRET_BYTES] = [8 * 1024 * 1024, 64 * 1024];
 /** More pull secrets than any pod has. */
 const MOST_SECRETS = 16;
 /** A repository has 255 characters at most, a tag 128, a digest 71, and a host 253. */
@@ -57,7 +58,8 @@ const TOTAL_MS = 7_000;
 
 /** Opens what looks images up. It remembers what it read. */
 export function openImages(sources: ImageSources, clock: () => number = Date.now): (request: ImageRequest) => Promise<LookedUp> {
-  const secrets = new Recent<{ readonly until: number; readonly keyring: Promise<PodKeyring> }>(MAX_SECRETS);
+  // Each counts as the largest does: 128 of them.
+  const secrets = new Recent<{ readonly until: number; readonly keyring: Promise<PodKeyring> }>(ALL_SECRETS_BYTES, () => SECRET_BYTES);
 
   const podKeyring = (namespace: string, name: string): Promise<PodKeyring> => {
     const key = `${namespace}/${name}`;
@@ -133,6 +135,7 @@ function keyringOf(secret: PullSecret, name: string, role: string): PodKeyring {
   if (secret === 'forbidden') return none(`bind ${role}: pull secret ${name} may not be read`);
   if (secret === 'missing') return none(`pull secret ${name} does not exist`);
   if (secret === 'other') return none(`pull secret ${name} is of a type without credentials`);
+  if (secret.text.length > SECRET_BYTES) return none(`pull secret ${name} has more than ${SECRET_BYTES} bytes`);
   try {
     return { keyring: readKeyring(secret.text), problem: undefined };
   } catch (error) {

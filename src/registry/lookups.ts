@@ -11,6 +11,7 @@ import type { RegistryAccess } from './transport.ts';
 const [IN_FLIGHT, IN_FLIGHT_OF_ONE] = [32, 8];
 /** How long a lookup waits for others to end. */
 const WAIT_MS = 3_000;
+const MOST_WAITING = 1_000;
 /** Of what images run: 1,024 of them, fewer if they are large. */
 const [CONFIGS_BYTES, CONFIG_BYTES] = [32 * 1024 * 1024, 32 * 1024];
 /** Names of images and their digests; more than a burst of pods has. */
@@ -118,6 +119,8 @@ class Slots {
   }
 
   #wait(owner: string): Promise<void> {
+    if (this.#waiting.length >= MOST_WAITING)
+      return Promise.reject(new ImageError('unavailable', `${MOST_WAITING} images wait to be looked up`));
     return new Promise((resolve, reject) => {
       const waiting = {
         owner,

@@ -4,7 +4,7 @@ import { lookup as resolve } from 'node:dns';
 import { type IncomingHttpHeaders, type RequestOptions, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
-import { rootCertificates } from 'node:tls';
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { isPublic } from './addresses.ts';
 import { ImageError } from './image-error.ts';
 
@@ -38,6 +38,8 @@ export interface RegistryRequest {
   readonly signal: AbortSignal;
   /** Whether a registry that may be asked has named this host: it is on the Internet, or listed, like every other. */
   readonly isNamed?: boolean;
+  /** Whether that registry is one of those that are listed. */
+  readonly namedByListed?: boolean;
 }
 
 export interface RegistryResponse {
@@ -49,6 +51,18 @@ export interface RegistryResponse {
 /** The URL scheme by which a host is asked. */
 export function schemeOf(host: string, { plainHttp }: RegistryAccess): 'http' | 'https' {
   return plainHttp.includes(host) ? 'http' : 'https';
+}
+
+/** Making one takes milliseconds: once for each text of the file. */
+let trusted: { readonly ca: string; readonly context: SecureContext } | undefined;
+function trusting(ca: string): SecureContext {
+  if (trusted?.ca !== ca) trusted = { ca, context: createSecureContext({ ca: [...rootCertificates, ca] }) };
+  return trusted.context;
+}
+
+/** Whether an operator has listed a host. */
+export function isListed(host: string, { hosts, plainHttp }: RegistryAccess): boolean {
+  return hosts.includes(host) || plainHttp.includes(host);
 }
 
 /** Addresses on the Internet only; decided on the address that is connected to, so that no name can hide one. */
@@ -77,11 +91,12 @@ function forbiddenAddress(host: string, address: string): ImageError {
  */
 export function send(
   url: URL,
-  { method, headers, body, maxBytes, signal, isNamed = false }: RegistryRequest,
+  { method, headers, body, maxBytes, signal, isNamed = false, namedByListed = false }: RegistryRequest,
   access: RegistryAccess,
 ): Promise<RegistryResponse> {
   const { host } = url;
-  const listed = access.hosts.includes(host) || access.plainHttp.includes(host);
+  // A registry that is not listed sends on to the Internet only.
+  const listed = isListed(host, access) && (!isNamed || namedByListed);
   const hostname = url.hostname.replace(/^\[|\]$/g, '');
   if (url.protocol !== `${schemeOf(host, access)}:`)
     throw new ImageError(
@@ -104,13 +119,22 @@ export function send(
     const request =
       url.protocol === 'http:'
         ? requestPlain(url, options)
-        : requestTls(url, { ...options, ...(access.ca === '' ? {} : { ca: [...rootCertificates, access.ca] }) });
+        : requestTls(url, { ...options, ...(access.ca === '' ? {} : { secureContext: trusting(access.ca) }) });
     const connecting = setTimeout(
       () => request.destroy(new ImageError('unavailable', `registry ${host} does not accept a connection within ${CONNECT_MS / 1000} s`)),
       CONNECT_MS,
     );
     request.on('socket', (socket) => socket.once(url.protocol === 'http:' ? 'connect' : 'secureConnect', () => clearTimeout(connecting)));
-    request.on('close', () => clearTimeout(connecting));
+    request.on('close', () => {
+      clearTimeout(connecting);
+      // Whatever ended it: nobody may wait for ever.
+      fail(new ImageError('unavailable', `registry ${host} ends the connection without a response`));
+    });
+    // A response of another protocol has no body, and no end.
+    request.on('upgrade', (_response, socket) => {
+      socket.destroy();
+      fail(new ImageError('broken', `registry ${host} changes the protocol`));
+    });
     request.on('error', fail).on('response', (response) => {
       const chunks: Buffer[] = [];
       let length = 0;
@@ -141,9 +165,9 @@ function problemOf(host: string, cause: unknown): ImageError {
   if (cause instanceof ImageError) return cause;
   const { name = '', code = '', message = String(cause) } = (cause ?? {}) as { name?: string; code?: string; message?: string };
   if (name === 'AbortError' || name === 'TimeoutError' || code === 'ABORT_ERR')
-    return new ImageError('unavailable', `registry ${host} does not respond in time`, { cause });
-  if (code === 'ENOTFOUND') return new ImageError('not-found', `registry ${host} does not exist (DNS)`, { cause });
+    return new ImageError('unavailable', `registry ${host} does not respond in time`);
+  if (code === 'ENOTFOUND') return new ImageError('not-found', `registry ${host} does not exist (DNS)`);
   if (UNREACHABLE.includes(code) || message === 'aborted')
-    return new ImageError('unavailable', `registry ${host} is unavailable: ${code || message}`, { cause });
-  return new ImageError('untrusted', `registry ${host} cannot be asked: ${message}`, { cause });
+    return new ImageError('unavailable', `registry ${host} is unavailable: ${code || message}`);
+  return new ImageError('untrusted', `registry ${host} cannot be asked: ${message}`);
 }

@@ -5,7 +5,8 @@ import type { Logger } from 'pino';
 import type { Metrics } from '../observe/metrics.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
 import { decide } from '../sideload/decide.ts';
-import { type Outcome, printable, REFUSALS, type Refuse, skip } from '../sideload/outcome.ts';
+import { LARGE_BYTES } from '../sideload/json-size.ts';
+import { type Outcome, printable, REFUSALS, type Refuse, refuse, skip } from '../sideload/outcome.ts';
 import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
 import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody, RequestError } from './bodies.ts';
 import type { ImageReader } from './images.ts';
@@ -18,6 +19,8 @@ const KEEP_ALIVE_MS = 100_000;
 export const REQUEST_TIMEOUT_MS = 15_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CHECK_CONNECTIONS_MS = 5_000;
+/** Of all reviews that wait for a lookup: a thousand ordinary pods. What is made of a body may take thirty times its size. */
+const WAITING_BYTES = 4 * 1024 * 1024;
 
 export interface WebhookDeps {
   readonly settings: SideloadSettings;
@@ -90,6 +93,7 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   limitLargeBodies(app);
 
   const retries = openRetries();
+  let waitingBytes = 0;
   const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
     const started = performance.now();
     const review = decodeReview(request.body);
@@ -110,11 +114,18 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
     if (!review.createsPod) return respond(skip('not-a-pod-creation'));
     const outcome = decide(review.pod, settings, deps.facts());
     if (outcome.verdict !== 'refuse' || !outcome.needs) return respond(outcome);
+    // Its pod stays in memory meanwhile.
+    const bytes = Number(request.headers['content-length'] ?? LARGE_BYTES);
+    if (waitingBytes + bytes > WAITING_BYTES)
+      return respond(refuse('entrypoint-unavailable', 'too many pods wait for what their images run'));
+    waitingBytes += bytes;
     const asked = performance.now();
-    return deps.readImage(review.pod, review.namespace, outcome.needs).then((image) => {
-      const lookupMs = performance.now() - asked;
-      respond(decide(review.pod, settings, deps.facts(), image), lookupMs);
-    });
+    return deps
+      .readImage(review.pod, review.namespace, outcome.needs)
+      .finally(() => {
+        waitingBytes -= bytes;
+      })
+      .then((image) => respond(decide(review.pod, settings, deps.facts(), image), performance.now() - asked));
   };
   const enforced = enforcing(deps.settings);
   app.post('/mutate', (request, reply) => answerReview(deps.settings, request, reply));
@@ -146,7 +157,7 @@ function isTemporary(outcome: Outcome): outcome is Refuse {
 }
 
 /** Refuses clients that are no API server, before a body is read. It logs once a minute. */
-function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: FastifyReply, message: string) => void): void {
+function refuseStrangers(app: FastifyInstance, log: Logger, answer: (reply: FastifyReply, message: string) => void): void {
   const report = onceAMinute((fields: { remoteAddress: string; problem: string }) =>
     log.warn(fields, 'refused a client without a client certificate of an API server (--require-client-cert)'),
   );
@@ -159,7 +170,7 @@ function refuseStrangers(app: FastifyInstance, log: Logger, refuse: (reply: Fast
     const problem = socket.getPeerX509Certificate() ? String(socket.authorizationError) : 'none was shown';
     report({ remoteAddress: request.ip, problem });
     reply.header('connection', 'close');
-    refuse(reply, `a client certificate of the API server is required (--require-client-cert): ${problem}`);
+    answer(reply, `a client certificate of the API server is required (--require-client-cert): ${problem}`);
   });
 }
 
