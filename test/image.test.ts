@@ -71,6 +71,12 @@ describe('an image is looked up', () => {
   });
 });
 
+it('a problem that a registry worded is shown below 256 characters, whatever is in it', () => {
+  const problem = '\u202e'.repeat(300);
+  const outcome = decided(bare({ name: `a${'-'.repeat(200)}` }), { from: 'nowhere', reason: 'entrypoint-unknown', problem });
+  expect(outcome.verdict === 'refuse' && outcome.message.length).toBeLessThan(256);
+});
+
 describe('the program', () => {
   it.each([
     { why: 'ENTRYPOINT and CMD', image: { entrypoint: ['/bin/agent'], cmd: ['--serve'] }, args: ['/bin/agent', '--serve'] },

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import { createServer, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -156,6 +157,23 @@ describe('the webhook over TLS', () => {
     expect(metrics).toContain('openshell_sideload_image_lookups_total{source="none",outcome="unavailable"} 1');
     expect(metrics).toContain('reason="entrypoint-unavailable"');
     expect(logged.find(({ msg }) => msg === 'pod refused')).toMatchObject({ reason: 'entrypoint-unavailable' });
+    await looking.drain();
+  });
+
+  it('lets only so many bytes of reviews wait for what their images run', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const looking = await start(`--registry-plain-http=localhost:${port}`);
+    const note = { 'example.com/note': 'x'.repeat(250_000) };
+    const large = sandbox({ annotations: note, spec: { containers: [agent({ command: null, image: `localhost:${port}/agent:1` })] } });
+    const body = JSON.stringify(review(large));
+    const responses = await Promise.all(Array.from({ length: 40 }, () => send(looking.port, body)));
+    const turnedAway = responses.filter(({ body: text }) => text.includes('too many pods wait for what their images run'));
+    expect(turnedAway.length).toBeGreaterThan(0);
+    expect(turnedAway.length).toBeLessThan(40);
+    silent.closeAllConnections();
+    silent.close();
     await looking.drain();
   });
 

@@ -47,8 +47,8 @@ export interface LookedUp {
 const SECRET_MS = 30_000;
 /** A RoleBinding, or a Secret, that is missing may be made a moment later. */
 const MISSING_MS = 5_000;
-/** Of all pull secrets that are remembered, and of one: a Secret may hold a MiB. */
-const [ALL_SECRETS_BYTES, SECRET_BYTES] = [8 * 1024 * 1024, 64 * 1024];
+/** How many pull secrets are remembered, and how long one may be: 8 MiB together. A Secret may hold a MiB. */
+const [MAX_SECRETS, SECRET_BYTES] = [128, 64 * 1024];
 /** More pull secrets than any pod has. */
 const MOST_SECRETS = 16;
 /** A repository has 255 characters at most, a tag 128, a digest 71, and a host 253. */
@@ -58,8 +58,7 @@ const TOTAL_MS = 7_000;
 
 /** Opens what looks images up. It remembers what it read. */
 export function openImages(sources: ImageSources, clock: () => number = Date.now): (request: ImageRequest) => Promise<LookedUp> {
-  // Each counts as the largest does: 128 of them.
-  const secrets = new Recent<{ readonly until: number; readonly keyring: Promise<PodKeyring> }>(ALL_SECRETS_BYTES, () => SECRET_BYTES);
+  const secrets = new Recent<{ readonly until: number; readonly keyring: Promise<PodKeyring> }>(MAX_SECRETS);
 
   const podKeyring = (namespace: string, name: string): Promise<PodKeyring> => {
     const key = `${namespace}/${name}`;

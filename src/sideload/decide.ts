@@ -4,7 +4,7 @@ import type { Method } from './contract.ts';
 import { type Existing, findExisting, findInstallers, hasAnyPart, refuseTakenInstallName } from './existing.ts';
 import { placeFiles } from './files.ts';
 import { identityOf } from './identity.ts';
-import { type BroughtImage, broughtBy, type ImageFacts, imageNeed, type UnknownImage, withImage } from './image-facts.ts';
+import { type BroughtImage, broughtBy, type ImageFacts, imageNeed, lacksProgram, type UnknownImage, withImage } from './image-facts.ts';
 import { refuseOptions } from './launch.ts';
 import { annotatedMethod, methodFor, refuseMethod, refusePolicyMethod } from './method.ts';
 import { refuseNeighbours } from './neighbours.ts';
@@ -166,9 +166,7 @@ function isComplete({ method, launched, mount }: Existing, installed: boolean, c
 
 /** Running args[0] as the program would be wrong: it belongs to an ENTRYPOINT that only the image knows. */
 function refuseCommand(existing: Existing, container: Container): Refuse | undefined {
-  if (existing.launched || container.command?.length || !container.args?.length) return undefined;
-  // Another webhook took the command away and left our args.
-  if (existing.mount && container.args[0] === '--') return undefined;
+  if (!lacksProgram(container, existing) || !container.args?.length) return undefined;
   return refuse(
     'args-without-command',
     `container ${quote(container.name ?? '')} has args but no command, and what its image runs is not looked up: set command to the program that the args are for`,

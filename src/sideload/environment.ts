@@ -137,8 +137,13 @@ export function environmentOperations(plan: Plan, path: string, settings: Sidelo
   return [...operations, ...append(path, 'env', env, [...added.values()])];
 }
 
+/** Whether a container's own `env`, or the operator's, has a variable. */
+export function hasVariable(name: string, container: Container, settings: SideloadSettings): boolean {
+  return names(container.env, name) || names(settings.env, name) || names(settings.pinnedEnv, name);
+}
+
 /** Whether the sandbox container will have a variable, so far as its own `env`, its label and the operator's defaults give it. */
 export function willHaveVariable(name: string, { pod, container }: Plan, settings: SideloadSettings): boolean {
   const fromLabel = name === ENV.sandboxId && Boolean(pod.metadata?.labels?.[SANDBOX_ID_LABEL]);
-  return fromLabel || names(container.env, name) || names(settings.env, name) || names(settings.pinnedEnv, name);
+  return fromLabel || hasVariable(name, container, settings);
 }

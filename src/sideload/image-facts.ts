@@ -6,7 +6,7 @@
  */
 
 import { ENV } from './contract.ts';
-import { PINNED_VARIABLES } from './environment.ts';
+import { hasVariable, PINNED_VARIABLES } from './environment.ts';
 import type { Existing } from './existing.ts';
 import type { Identity } from './identity.ts';
 import { isPinned } from './image.ts';
@@ -50,20 +50,17 @@ export interface UnknownImage {
  * this webhook wrote before another took the command away, has its program.
  */
 export function imageNeed(container: Container, existing: Existing, settings: SideloadSettings): ImageNeed | undefined {
-  const forProgram = settings.missingCommand === 'lookup' && lacksProgram(container, existing) && !hasProcessSpec(container, settings);
+  const forProgram =
+    settings.missingCommand === 'lookup' && lacksProgram(container, existing) && !hasVariable(ENV.mainProcessSpec, container, settings);
   const inspects = settings.inspectImages === 'always' || settings.policy.enforced;
   const forVariables = inspects && settings.entrypoint === 'registry';
   return forProgram || forVariables ? { image: container.image ?? '', forProgram, forVariables } : undefined;
 }
 
-/** Whether nothing in the container says what to run. */
-function lacksProgram(container: Container, existing: Existing): boolean {
+/** Whether no command in the container says what to run. Args alone are ours where another webhook took the command away. */
+export function lacksProgram(container: Container, existing: Existing): boolean {
   const isOurs = existing.mount !== undefined && container.args?.[0] === '--';
   return !existing.launched && !container.command?.length && !isOurs;
-}
-
-function hasProcessSpec(container: Container, { env, pinnedEnv }: SideloadSettings): boolean {
-  return [...(container.env ?? []), ...env, ...pinnedEnv].some(({ name }) => name === ENV.mainProcessSpec);
 }
 
 /** What the image of one pod brings, platforms that the pod cannot run on left out. */
@@ -87,7 +84,7 @@ const ARCH_LABEL = 'kubernetes.io/arch';
 export function broughtBy(answer: ImageFacts | UnknownImage, need: ImageNeed, spec: PodSpec, container: Container): BroughtImage | Refuse {
   const where = `container ${quote(container.name ?? '')}`;
   if (answer.from === 'nowhere') {
-    const problem = printable(answer.problem.slice(0, LONGEST_PROBLEM));
+    const problem = printable(answer.problem).slice(0, LONGEST_PROBLEM);
     return refuse(
       answer.reason,
       need.forProgram

@@ -27,6 +27,8 @@ export interface Context {
   readonly replicas: () => Promise<readonly V1Pod[]>;
   /** The configuration that has entries of ours, whatever its name. Throws Obstacle when there is none. */
   readonly configuration: () => Promise<V1MutatingWebhookConfiguration>;
+  /** Namespaces that opted in. */
+  readonly optedInNamespaces: () => Promise<readonly V1Namespace[]>;
   /** Namespaces that carry the label, with any value. */
   readonly labelledNamespaces: () => Promise<readonly V1Namespace[]>;
 }
@@ -44,6 +46,10 @@ export function contextOf(
     const found = await readDeployed(cluster, namespace);
     if (found) return found;
     throw new Obstacle(`namespace ${namespace} has no Deployment of the webhook`, `${APPLY_AGAIN}; elsewhere: --namespace=NAME`);
+  });
+  const labelledNamespaces = once(async () => {
+    const request = core.listNamespace({ labelSelector: NAMESPACE_LABEL });
+    return (await call('list namespaces', request)).items;
   });
   const deployment = async (): Promise<V1Deployment> => (await deployed()).object;
   return {
@@ -74,10 +80,8 @@ export function contextOf(
         APPLY_AGAIN,
       );
     }),
-    labelledNamespaces: once(async () => {
-      const request = core.listNamespace({ labelSelector: NAMESPACE_LABEL });
-      return (await call('list namespaces', request)).items;
-    }),
+    labelledNamespaces,
+    optedInNamespaces: async () => (await labelledNamespaces()).filter(({ metadata }) => metadata?.labels?.[NAMESPACE_LABEL] === 'enabled'),
   };
 }
 

@@ -4,7 +4,6 @@ import { call, statusOf } from '../../cluster/client.ts';
 import {
   MANAGED_BY_LABEL,
   MANAGED_BY_OPENSHELL,
-  NAMESPACE_LABEL,
   POLICY_ANNOTATION,
   SANDBOX_LABEL,
   SIDELOADED_ANNOTATION,
@@ -36,9 +35,9 @@ function sandbox(label: string, value: string, policy: Readonly<Record<string, s
 }
 
 /** The first one that opted in, other than those that are excluded by name. */
-async function namespaceFor({ sandboxNamespace, labelledNamespaces, config }: Context): Promise<string | undefined> {
+async function namespaceFor({ sandboxNamespace, optedInNamespaces, config }: Context): Promise<string | undefined> {
   if (sandboxNamespace !== undefined) return sandboxNamespace;
-  const candidates = (await labelledNamespaces()).filter(({ metadata }) => metadata?.labels?.[NAMESPACE_LABEL] === 'enabled');
+  const candidates = await optedInNamespaces();
   return candidates.map(({ metadata }) => metadata?.name ?? '').find((name) => name !== 'kube-system' && name !== config.namespace);
 }
 

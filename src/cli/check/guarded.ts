@@ -2,7 +2,7 @@
 
 import type { V1Namespace, V1Pod } from '@kubernetes/client-node';
 import { call } from '../../cluster/client.ts';
-import { MANAGED_BY_LABEL, NAMESPACE_LABEL, SANDBOX_LABEL } from '../../sideload/contract.ts';
+import { MANAGED_BY_LABEL, SANDBOX_LABEL } from '../../sideload/contract.ts';
 import { decide } from '../../sideload/decide.ts';
 import { type Pod, podShape } from '../../sideload/pod.ts';
 import { type SideloadSettings, settingsIn, UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
@@ -78,7 +78,7 @@ async function judge(namespace: V1Namespace, context: Context, settings: Sideloa
 /** Lists what runs unguarded, by namespace and owner. */
 export async function guarded(context: Context): Promise<readonly Finding[]> {
   const settings = await context.settings();
-  const namespaces = (await context.labelledNamespaces()).filter(({ metadata }) => metadata?.labels?.[NAMESPACE_LABEL] === 'enabled');
+  const namespaces = await context.optedInNamespaces();
   const findings = await Promise.all(namespaces.map((namespace) => judge(namespace, context, settings)));
   return problemsOr(findings, 'no namespace opted in');
 }

@@ -83,7 +83,7 @@ async function policiesIn(namespace: V1Namespace, { cluster }: Context, settings
 
 async function policies(context: Context): Promise<readonly Finding[]> {
   const settings = await context.settings();
-  const namespaces = (await context.labelledNamespaces()).filter(({ metadata }) => metadata?.labels?.[NAMESPACE_LABEL] === 'enabled');
+  const namespaces = await context.optedInNamespaces();
   const findings = await Promise.all(namespaces.map((namespace) => policiesIn(namespace, context, settings)));
   return problemsOr(findings.flat(), 'no pod needs a ConfigMap');
 }
