@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { type Command, EXIT, readCommandLine } from './cli/command.ts';
+import { didYouMean } from './config/arguments.ts';
 import { UsageError } from './config/config.ts';
 import { ExpectedError } from './observe/expected-error.ts';
 
@@ -14,26 +15,45 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import('./cli/explain/explain.ts')).explain,
   policy: async () => (await import('./cli/policy.ts')).policy,
   backstop: async () => (await import('./cli/backstop.ts')).backstop,
+  version: async () => (await import('./cli/version.ts')).version,
+  completion: async () => (await import('./cli/completion.ts')).completionOf(allCommands),
 };
 
+async function allCommands(): Promise<ReadonlyMap<string, Command>> {
+  return new Map(await Promise.all(Object.entries(COMMANDS).map(async ([name, load]) => [name, await load()] as const)));
+}
+
+/** The command of this name. @throws UsageError where there is none */
+async function commandOf(name: string): Promise<Command> {
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!load) throw new UsageError([`unknown command ${JSON.stringify(name)}: ${didYouMean(name, Object.keys(COMMANDS))}`]);
+  return load();
+}
+
+async function help(name: string | undefined): Promise<number> {
+  const { commandHelp, helpText } = await import('./cli/help.ts');
+  process.stdout.write(name === undefined ? helpText(await allCommands()) : commandHelp(await commandOf(name)));
+  return EXIT.done;
+}
+
 async function main(args: readonly string[]): Promise<number> {
-  const [first = ''] = args;
-  const named = Object.hasOwn(COMMANDS, first) ? COMMANDS[first] : undefined;
-  if (args.includes('--help') || args.includes('-h')) {
-    const { commandHelp, helpText } = await import('./cli/help.ts');
-    const commands = Object.values(COMMANDS).map((load) => load());
-    process.stdout.write(named ? commandHelp(await named()) : helpText(await Promise.all(commands)));
-    return EXIT.done;
-  }
+  const [first = '', ...rest] = args;
+  const name = first === '' || first.startsWith('-') ? undefined : first;
+  if (name === 'help') return help(rest[0]);
+  if (args.includes('--help') || args.includes('-h')) return help(name);
   if (args.includes('--version')) {
     process.stdout.write(`openshell-sideload ${version}\n`);
     return EXIT.done;
   }
-  // A word that is no command is a mistake, which the command line of serve reports.
-  const command = await (named ?? COMMANDS.serve)?.();
-  if (!command) return EXIT.usage;
-  return command.run(readCommandLine(named ? args.slice(1) : args, command, process.env), version);
+  const command = await commandOf(name ?? 'serve');
+  return command.run(readCommandLine(name === undefined ? args : rest, command, process.env), version);
 }
+
+// A reader such as head has what it wants.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT.failed);
+});
 
 try {
   process.exitCode = await main(process.argv.slice(2));

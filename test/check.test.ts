@@ -12,7 +12,7 @@ import { judgeLiterals } from '../src/cli/check/backstop.ts';
 import { ENTRIES, entriesOf, judgeEntries } from '../src/cli/check/entries.ts';
 import { failed, Obstacle, ok, skipped, warning } from '../src/cli/check/finding.ts';
 import { shakeHands } from '../src/cli/check/handshake.ts';
-import { json, lines, progress } from '../src/cli/check/report.ts';
+import { json, progress, shown } from '../src/cli/check/report.ts';
 import { installRights, webhookRights } from '../src/cli/check/rights.ts';
 import { type Group, type Result, runChecks } from '../src/cli/check/run.ts';
 import { requirementsOf, without, written } from '../src/cli/check/selectors.ts';
@@ -328,8 +328,10 @@ describe('a run', () => {
       heading: 'one',
       checks: [{ name: 'a', run: async () => [ok('fine'), failed('no', 'do this\nand that'), skipped('off')] }],
     });
-    expect(results.map(lines).join('')).toBe('  ✓ a: fine\n  ✗ a: no\n      do this\n      and that\n  - a: off\n');
-    expect(JSON.parse(json(results))).toEqual({
+    expect(results.map((result, index) => shown(result, results.slice(0, index), '1.2.3')).join('')).toBe(
+      'one\n  ✓ a: fine\n  ✗ a: no\n      do this\n      and that\n  - a: off\n',
+    );
+    expect(JSON.parse(json(results, '1.2.3'))).toEqual({
       ok: false,
       checks: [
         { group: 'one', name: 'a', status: 'ok', detail: 'fine' },
@@ -337,7 +339,14 @@ describe('a run', () => {
         { group: 'one', name: 'a', status: 'skipped', detail: 'off' },
       ],
     });
-    expect(JSON.parse(json(results.filter(({ status }) => status !== 'failed'))).ok).toBe(true);
+    expect(
+      JSON.parse(
+        json(
+          results.filter(({ status }) => status !== 'failed'),
+          '1.2.3',
+        ),
+      ).ok,
+    ).toBe(true);
   });
 });
 

@@ -92,7 +92,7 @@ describe('the configuration', () => {
   it('takes certificates from a directory where one is given, else from the cluster it runs in', () => {
     const inCluster = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
     expect(readConfig(['--tls-cert-dir=/tls'], inCluster).certificates).toEqual({ source: 'directory', dir: '/tls' });
-    expect(readConfig(['--namespace=guard', '--service-name=sideload'], inCluster).certificates).toMatchObject({
+    expect(readConfig(['--webhook-namespace=guard', '--service-name=sideload'], inCluster).certificates).toMatchObject({
       source: 'self-managed',
       names: { dns: expect.arrayContaining(['sideload.guard.svc']) },
       policy: { caLifetime: 8760 * 3_600_000, servingLifetime: 24 * 3_600_000, settleTime: 60_000 },
@@ -258,13 +258,13 @@ describe('the configuration', () => {
     { args: ['--serving-cert-lifetime=1d'], says: '"1d": expected a duration such as 90s, 10m or 24h' },
     { args: ['--ca-lifetime=48h'], says: '--serving-cert-lifetime: expected a third of --ca-lifetime at most' },
     { args: ['--serving-cert-lifetime=2m'], says: '--ca-settle-time: expected a third of --serving-cert-lifetime at most' },
-    { args: ['--namespace=Agents'], says: '"Agents": expected the name of a Kubernetes object' },
+    { args: ['--webhook-namespace=Agents'], says: '"Agents": expected the name of a Kubernetes object' },
     { args: ['--bind-address=localhost'], says: '"localhost": expected an IP address' },
     { args: ['--bind-address='], says: '"": expected an IP address' },
     { args: ['--tls-min-version=1.3'], says: '"1.3": expected TLSv1.3, TLSv1.2' },
     { args: ['--shutdown-delay=61'], says: '"61": expected seconds, 0 to 60' },
     { args: ['--log-level=trace'], says: '"trace": expected debug, info, warn, error' },
-    { args: ['--prot=1'], says: 'unknown flag --prot: see --help' },
+    { args: ['--prot=1'], says: 'unknown flag --prot: did you mean --port?' },
     { args: ['--port'], says: '--port needs a value: --port=PORT' },
     { args: ['--port=1', '--port=2'], says: '--port is given twice: "1" and "2"' },
     { args: ['run'], says: 'unexpected argument "run": see --help' },
@@ -292,7 +292,7 @@ describe('the configuration', () => {
 
 describe('every option', () => {
   it.each(Object.entries(OPTIONS))('--%s stands in --help, with its variable', (name, option) => {
-    expect(helpText([])).toContain(`--${name} `);
-    expect(helpText([])).toContain(`environment: ${option.variable}\n`);
+    expect(helpText(new Map())).toContain(`--${name} `);
+    expect(helpText(new Map())).toContain(`environment: ${option.variable}\n`);
   });
 });

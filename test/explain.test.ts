@@ -14,6 +14,7 @@ import { DROPPING, ENFORCED, method, NO_LOOKUP, REFUSED_PODS } from './refusals.
 const AROUND: Surroundings = {
   namespace: { name: 'agents', labels: { 'openshell.ai/sideload': 'enabled' } },
   configMaps: [],
+  stored: true,
   times: { created: undefined, installed: undefined, optedIn: undefined },
   entries: [
     {

@@ -1,7 +1,10 @@
 /** `openshell-sideload inject`, as a process, and how it writes manifests. */
 
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -10,8 +13,10 @@ import jsonPatch, { type Operation } from 'fast-json-patch';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { injectManifest } from '../src/cli/inject.ts';
-import { parseManifests, readExactly } from '../src/cli/manifests.ts';
-import { findPods } from '../src/cli/pod-templates.ts';
+import { holdersIn } from '../src/cli/manifests/holders.ts';
+import { KINDS } from '../src/cli/manifests/kinds.ts';
+import { kindsWith } from '../src/cli/manifests/pods.ts';
+import { parseManifests, readExactly, readManifests } from '../src/cli/manifests/read.ts';
 import { readConfig } from '../src/config/config.ts';
 import { decide } from '../src/sideload/decide.ts';
 import type { Pod } from '../src/sideload/pod.ts';
@@ -118,21 +123,26 @@ describe('what is printed', () => {
     const files = [
       file('a.yaml', pod('a').trimEnd()),
       file('b.yml', `# b\n---\n${pod('b', '{app: x}')}`),
-      file('c.json', JSON.stringify(sandbox())),
+      file('c.json', JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...sandbox() })),
     ];
     const { code, stdout, stderr } = inject(files.flatMap((name) => ['-f', name]));
     expect(code, stderr).toBe(0);
     expect(parseAllDocuments(stdout).map((document) => document.toJS().metadata.name)).toEqual(['a', 'b', 'sandbox']);
   });
 
-  it('takes a folder’s files in the order of their names, and not those of folders in it', () => {
+  it('takes a folder’s files in the order of their names, and those of folders in it with -R', () => {
     mkdirSync(join(dir, 'folder', 'deeper'), { recursive: true });
     for (const name of ['2.yaml', '1.yml', '3.json', 'README.md', 'deeper/4.yaml']) {
       const text = name.endsWith('json') ? JSON.stringify({ ...sandbox(), apiVersion: 'v1', kind: 'Pod' }) : pod(`p${name[0]}`);
       file(join('folder', name), text);
     }
-    const { stderr } = inject(['-f', 'folder']);
-    expect(stderr.split('\n').map((line) => line.split(' ')[0])).toEqual(['folder/1.yml', 'folder/2.yaml', 'folder/3.json', '']);
+    const read = (...args: string[]): (string | undefined)[] =>
+      inject(args)
+        .stderr.trimEnd()
+        .split('\n')
+        .map((line) => line.split(' ')[0]);
+    expect(read('-f', 'folder')).toEqual(['folder/1.yml', 'folder/2.yaml', 'folder/3.json']);
+    expect(read('-R', 'folder')).toEqual(['folder/1.yml', 'folder/2.yaml', 'folder/3.json', 'folder/deeper/4.yaml']);
   });
 
   it('of JSON is JSON, with integers that no double can hold', () => {
@@ -201,36 +211,130 @@ items:
   });
 });
 
-describe('which objects hold pods', () => {
-  const template = { metadata: { labels: { 'openshell.ai/sandbox': 'true' } }, spec: sandbox().spec };
-  it.each([
-    ['v1', 'Pod', '', template],
-    ['v1', 'PodTemplate', '/template', { template }],
-    ['v1', 'ReplicationController', '/spec/template', { spec: { template } }],
-    ['apps/v1', 'Deployment', '/spec/template', { spec: { template } }],
-    ['apps/v1', 'ReplicaSet', '/spec/template', { spec: { template } }],
-    ['apps/v1', 'StatefulSet', '/spec/template', { spec: { template } }],
-    ['apps/v1', 'DaemonSet', '/spec/template', { spec: { template } }],
-    ['batch/v1', 'Job', '/spec/template', { spec: { template } }],
-    ['batch/v1', 'CronJob', '/spec/jobTemplate/spec/template', { spec: { jobTemplate: { spec: { template } } } }],
-    ['agents.x-k8s.io/v1beta1', 'Sandbox', '/spec/podTemplate', { spec: { podTemplate: template } }],
-    ['agents.x-k8s.io/v1alpha1', 'Sandbox', '/spec/podTemplate', { spec: { podTemplate: template } }],
-    ['extensions.agents.x-k8s.io/v1beta1', 'SandboxTemplate', '/spec/podTemplate', { spec: { podTemplate: template } }],
-  ])('%s %s: at "%s"', async (apiVersion, kind, pointer, rest) => {
-    const object = { apiVersion, kind, ...rest };
-    expect(findPods(object)).toEqual([{ pointer, pod: kind === 'Pod' ? object : template }]);
-    expect(findPods({ apiVersion: 'v1', kind: 'List', items: [{}, object] })).toMatchObject([{ pointer: `/items/1${pointer}` }]);
+const LABELLED = { metadata: { labels: { 'openshell.ai/sandbox': 'true' } } };
+const TEMPLATE = { ...LABELLED, spec: sandbox().spec };
+
+/** What holds a value at a JSON pointer; a list where the pointer has a number, or any item. */
+function at(pointer: string, value: unknown): Record<string, unknown> {
+  const [, first = '', ...rest] = pointer.split('/');
+  if (pointer === '') return value as Record<string, unknown>;
+  const inner = at(rest.length > 0 ? `/${rest.join('/')}` : '', value);
+  return first === '*' ? ([inner] as unknown as Record<string, unknown>) : { [first]: inner };
+}
+
+/** An object of a kind with this inside. */
+const objectOf = (groupKind: string, inside: object): { apiVersion: string; kind: string } => {
+  const [group = '', kind = ''] = groupKind.split('/');
+  return { ...inside, apiVersion: group === '' ? 'v1' : `${group}/v1`, kind };
+};
+
+function held(object: unknown, templatePaths: string[] = []) {
+  const [manifest] = parseManifests('x', JSON.stringify(object));
+  if (!manifest) throw new Error('no manifest');
+  return holdersIn(manifest, kindsWith(templatePaths));
+}
+
+describe('where objects hold pods', () => {
+  const templates = Object.entries(KINDS).flatMap(([groupKind, kind]) => kind.templates.map((pattern) => [groupKind, pattern] as const));
+  const placeOf = (pattern: string): string => pattern.replaceAll('*', '0');
+
+  it.each(templates)('%s: a template at "%s"', async (groupKind, pattern) => {
+    const object = objectOf(groupKind, at(pattern, TEMPLATE));
     const [manifest] = parseManifests('x', JSON.stringify(object));
     if (!manifest) throw new Error('no manifest');
     const { operations } = await injectManifest(manifest, readConfig([], {}).sideload);
-    const [injected] = findPods(JSON.parse(manifest.apply(operations)));
-    expect(injected?.pointer).toBe(pointer);
-    expect(isSideloaded(injected?.pod as Pod)).toBe(true);
+    const [holder] = held(JSON.parse(manifest.apply(operations)));
+    expect(holder?.pods).toMatchObject([{ pointer: placeOf(pattern), problem: undefined }]);
+    expect(isSideloaded(holder?.pods[0]?.pod as Pod)).toBe(true);
+    expect(holder?.strays).toEqual([]);
+  });
+
+  const written = Object.entries(KINDS).flatMap(([groupKind, kind]) => kind.labels.map((pattern) => [groupKind, pattern] as const));
+  it.each(written)('%s: labels at "%s" of pods that only the webhook can inject', (groupKind, pattern) => {
+    const [holder] = held(objectOf(groupKind, at(pattern, LABELLED.metadata.labels)));
+    expect(holder).toMatchObject({
+      pods: [],
+      strays: [{ means: 'admission', message: expect.stringContaining(`of ${groupKind} writes`) }],
+    });
+  });
+
+  it.each(Object.keys(KINDS).filter((kind) => kind !== '/Pod' && !KINDS[kind]?.labels.includes('/metadata/labels')))(
+    '%s: its own labels reach no pod',
+    (groupKind) => {
+      const [holder] = held(objectOf(groupKind, LABELLED));
+      expect(holder?.strays).toMatchObject([{ means: 'unguarded', message: expect.stringContaining('move it to ') }]);
+    },
+  );
+
+  it('are those of manifests as their projects document them', () => {
+    const text = `
+apiVersion: jobset.x-k8s.io/v1alpha2
+kind: JobSet
+metadata: {name: training}
+spec:
+  replicatedJobs:
+  - name: driver
+    template: {spec: {template: TEMPLATE}}
+  - name: workers
+    template: {spec: {template: TEMPLATE}}
+---
+apiVersion: leaderworkerset.x-k8s.io/v1
+kind: LeaderWorkerSet
+metadata: {name: vllm}
+spec: {leaderWorkerTemplate: {leaderTemplate: TEMPLATE, size: 2, workerTemplate: TEMPLATE}}
+---
+apiVersion: kubeflow.org/v1
+kind: PyTorchJob
+metadata: {name: torch}
+spec: {pytorchReplicaSpecs: {Master: {replicas: 1, template: TEMPLATE}, Worker: {replicas: 2, template: TEMPLATE}}}
+---
+apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: web}
+spec: {replicas: 2, template: TEMPLATE, strategy: {canary: {}}}
+`.replaceAll('TEMPLATE', JSON.stringify(TEMPLATE));
+    const found = parseManifests('x', text).flatMap((manifest) => holdersIn(manifest, kindsWith()));
+    expect(found.flatMap(({ pods }) => pods.map(({ name }) => name))).toEqual([
+      'x#1 JobSet training spec.replicatedJobs.0.template.spec.template',
+      'x#1 JobSet training spec.replicatedJobs.1.template.spec.template',
+      'x#2 LeaderWorkerSet vllm spec.leaderWorkerTemplate.leaderTemplate',
+      'x#2 LeaderWorkerSet vllm spec.leaderWorkerTemplate.workerTemplate',
+      'x#3 PyTorchJob torch spec.pytorchReplicaSpecs.Master.template',
+      'x#3 PyTorchJob torch spec.pytorchReplicaSpecs.Worker.template',
+      'x#4 Rollout web',
+    ]);
+  });
+
+  const deployment = objectOf('apps/Deployment', { spec: { template: TEMPLATE } });
+  const { apiVersion, kind, ...untyped } = deployment as Record<string, unknown>;
+  it.each([
+    ['List', { apiVersion: 'v1', kind: 'List', items: [{}, deployment] }, '/items/1/spec/template'],
+    ['DeploymentList', { apiVersion, kind: `${kind}List`, items: [untyped] }, '/items/0/spec/template'],
+    ['PodList', { apiVersion: 'v1', kind: 'PodList', items: [TEMPLATE] }, '/items/0'],
+    ['ResourceList', { apiVersion: 'config.kubernetes.io/v1', kind: 'ResourceList', items: [deployment] }, '/items/0/spec/template'],
+    [
+      'a List in a List',
+      { apiVersion: 'v1', kind: 'List', items: [{ apiVersion: 'v1', kind: 'List', items: [deployment] }] },
+      '/items/0/items/0/spec/template',
+    ],
+  ])('%s is opened', (_what, list, pointer) => {
+    expect(held(list).flatMap(({ pods }) => pods)).toMatchObject([{ pointer, problem: undefined }]);
+  });
+
+  it('are told by --template-path', () => {
+    const fleet = objectOf('example.com/Fleet', { spec: { members: [{ template: TEMPLATE }, { template: TEMPLATE }] } });
+    expect(held(fleet, ['example.com/Fleet=/spec/members/*/template'])[0]?.pods.map(({ pointer }) => pointer)).toEqual([
+      '/spec/members/0/template',
+      '/spec/members/1/template',
+    ]);
+    const odd = objectOf('example.com/Odd', { 'a/b': TEMPLATE });
+    expect(held(odd, ['example.com/Odd=/a~1b'])[0]?.pods).toMatchObject([{ pointer: '/a~1b' }]);
+    for (const wrong of ['Fleet', 'example.com/Fleet=spec', 'example.com/fleet=/spec', '=/spec'])
+      expect(() => kindsWith([wrong])).toThrow(`--template-path ${JSON.stringify(wrong)}: expected GROUP/Kind=/POINTER`);
   });
 
   it.each([
-    { apiVersion: 'v1', kind: 'Service', spec: { template } },
-    { apiVersion: 'example.com/v1', kind: 'Deployment', spec: { template } },
+    { apiVersion: 'example.com/v1', kind: 'Deployment', spec: { replicas: 1 } },
     { apiVersion: 'apps/v1', kind: 'Deployment' },
     { apiVersion: 'apps/v1', kind: 'Deployment', spec: null },
     { apiVersion: 'v1', kind: 'List', items: null },
@@ -239,7 +343,93 @@ describe('which objects hold pods', () => {
     null,
     'text',
   ])('no pods: %j', (object) => {
-    expect(findPods(object)).toEqual([]);
+    expect(held(object).flatMap(({ pods, strays }) => [...pods, ...strays])).toEqual([]);
+  });
+});
+
+describe('what was to make a sandbox', () => {
+  const labels = LABELLED.metadata.labels;
+  const unlabelled = { spec: sandbox().spec };
+  const withMetadata = (metadata: object): object => objectOf('/Pod', { ...unlabelled, metadata });
+
+  it.each([
+    [
+      'a kind that is not known',
+      objectOf('example.com/Fleet', { spec: { template: TEMPLATE } }),
+      'example.com/Fleet is no kind that is known',
+    ],
+    [
+      "a chart's values",
+      objectOf('helm.toolkit.fluxcd.io/HelmRelease', { spec: { values: { podLabels: labels } } }),
+      'at spec.values.podLabels',
+    ],
+    ['a document without a kind', { podLabels: labels }, 'of a document without apiVersion and kind'],
+    [
+      'a workload, not its template',
+      objectOf('apps/Deployment', { ...LABELLED, spec: { template: unlabelled } }),
+      'move it to spec.template.metadata.labels',
+    ],
+    [
+      'the template of jobs',
+      objectOf('batch/CronJob', { spec: { jobTemplate: { ...LABELLED, spec: { template: unlabelled } } } }),
+      'at spec.jobTemplate.metadata.labels',
+    ],
+    ['a namespace', objectOf('/Namespace', LABELLED), 'a namespace opts in by openshell.ai/sideload: enabled'],
+    ['an annotation', withMetadata({ annotations: labels }), 'openshell.ai/sandbox is an annotation: make it a label'],
+    ["the namespaces' label", withMetadata({ labels: { 'openshell.ai/sideload': 'enabled' } }), 'is for namespaces'],
+    ['a misspelt label', withMetadata({ labels: { 'openshell.ai/sanbox': 'true' } }), 'label openshell.ai/sanbox is not known'],
+    [
+      'another prefix',
+      withMetadata({ labels: { 'openshell.nvidia.com/sandbox': 'true' } }),
+      'the label of sandboxes is openshell.ai/sandbox',
+    ],
+    ['a dash', withMetadata({ labels: { 'openshell-sandbox': 'true' } }), 'label openshell-sandbox is not known'],
+    [
+      "OpenShell's own label",
+      objectOf('example.com/Fleet', { pods: { 'openshell.ai/managed-by': 'openshell' } }),
+      'label openshell.ai/managed-by is at pods',
+    ],
+  ])('%s ends with 1, and is named', (_what, object, says) => {
+    const { code, stdout, stderr } = inject(['-f', '-'], JSON.stringify(object));
+    expect([code, stdout]).toEqual([1, '']);
+    expect(stderr).toContain(says);
+    expect(stderr).toContain('1 labelled where it does not count: nothing is printed\n');
+    expect(held(object).flatMap(({ strays }) => strays.map(({ means }) => means))).toEqual(['unguarded']);
+  });
+
+  it.each([
+    [
+      'a misspelt annotation',
+      { labels, annotations: { 'openshell.ai/sideload-mehtod': 'x' } },
+      'did you mean openshell.ai/sideload-method?',
+    ],
+    ['a label that is an annotation', { labels: { ...labels, 'openshell.ai/policy': 'x' } }, 'label openshell.ai/policy is ignored'],
+  ])('%s is a hint', (_what, metadata, says) => {
+    const { code, stderr } = inject(['-f', '-'], JSON.stringify(withMetadata(metadata)));
+    expect(code, stderr).toBe(0);
+    expect(stderr).toContain(says);
+  });
+
+  it.each([
+    ['selectors', objectOf('apps/Deployment', { spec: { selector: { matchLabels: labels }, template: unlabelled } })],
+    ['a Service', objectOf('/Service', { ...LABELLED, spec: { selector: labels } })],
+    ['a namespace that opted in', objectOf('/Namespace', { metadata: { labels: { ...labels, 'openshell.ai/sideload': 'enabled' } } })],
+    ['a workload whose template has it, too', objectOf('apps/Deployment', { ...LABELLED, spec: { template: TEMPLATE } })],
+    ['opting out', objectOf('example.com/Fleet', { labels: { 'openshell.ai/sandbox': 'false' } })],
+    [
+      'a pod of the newer OpenShell',
+      objectOf('example.com/Fleet', { labels: { 'openshell.ai/managed-by': 'openshell', 'openshell.ai/component': 'x' } }),
+    ],
+    ['another product', withMetadata({ labels: { sandbox: 'true', 'example.com/sandbox': 'true' } })],
+  ])('%s is no such label', (_what, object) => {
+    expect(held(object).flatMap(({ strays }) => strays)).toEqual([]);
+  });
+
+  it('says what each pod is, though others are not valid', () => {
+    const broken = (name: string): string => `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\nspec: {containers: 1}\n`;
+    const { code, stdout, stderr } = inject(['-f', '-'], [broken('a'), pod('good'), broken('b')].join('---\n'));
+    expect([code, stdout]).toEqual([2, '']);
+    for (const says of ['Pod a is not valid', 'Pod good: injected', 'Pod b is not valid']) expect(stderr).toContain(says);
   });
 });
 
@@ -373,6 +563,44 @@ describe('JSON', () => {
   });
 });
 
+describe('a URL', () => {
+  const big = 17 * 1024 * 1024;
+  const server = createServer((request, response) => {
+    if (request.url === '/a.yaml') response.end(pod('a'));
+    else if (request.url === '/moved.yaml') response.writeHead(302, { location: '/a.yaml' }).end();
+    else if (request.url === '/big.yaml') response.end('#'.repeat(big));
+    else if (request.url === '/latin.yaml') response.end(Buffer.from('# é', 'latin1'));
+    else response.writeHead(404).end();
+  });
+  let base = '';
+  beforeAll(async () => {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+  afterAll(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const read = (path: string) => readManifests({ paths: [`${base}${path}`], recursive: false });
+
+  it.each(['/a.yaml', '/moved.yaml'])('%s is read', async (path) => {
+    expect(await read(path)).toMatchObject([{ source: `${base}${path}`, value: { metadata: { name: 'a' } } }]);
+  });
+
+  it.each([
+    ['/none.yaml', 'HTTP 404 Not Found'],
+    ['/big.yaml', 'it has more than 16777216 bytes'],
+    ['/latin.yaml', 'the file is not UTF-8: line 1'],
+  ])('%s is a problem: %s', async (path, says) => {
+    await expect(read(path)).rejects.toThrow(`${base}${path}: ${says}`);
+  });
+
+  it('that nobody answers is a problem', async () => {
+    await expect(readManifests({ paths: ['http://127.0.0.1:1/a.yaml'], recursive: false })).rejects.toThrow('http://127.0.0.1:1/a.yaml: ');
+  });
+});
+
 describe('a file in another encoding', () => {
   const text = pod('é');
   it.each([
@@ -403,7 +631,7 @@ describe('what cannot be done', () => {
     const { code, stdout, stderr } = inject(['-f', '-'], `${pod('good')}---\n${refused}`);
     expect([code, stdout]).toEqual([1, '']);
     expect(stderr).toContain('stdin#2 Pod typo: refused (unknown-label-value, 422): label openshell.ai/sandbox is "yes"');
-    expect(stderr).toContain('1 of 2 refused: nothing is printed\n');
+    expect(stderr).toContain('1 refused: nothing is printed\n');
   });
 
   it('settings count as they do for the webhook', () => {
@@ -412,13 +640,15 @@ describe('what cannot be done', () => {
   });
 
   it.each([
-    { args: [], says: '-f is missing: -f FILE, a folder, or - for standard input' },
+    { args: [], says: 'a file is missing: -f FILE, a folder, a URL, or - for standard input' },
     { args: ['-f'], says: '-f needs a value: -f FILE' },
     { args: ['-f', 'a.yaml', '-o', 'xml'], says: '--output "xml": expected yaml, json, patch' },
     { args: ['-f', 'a.yaml', '-o', 'json', '--diff'], says: '--diff and --output do not go together' },
     { args: ['-f', 'a.yaml', '-o', 'json', '-o', 'yaml'], says: '-o is given twice: "json" and "yaml"' },
     { args: ['-f', 'a.yaml', '--diff=yes'], says: '--diff takes no value' },
-    { args: ['-f', 'a.yaml', 'b.yaml'], says: 'unexpected argument "b.yaml"' },
+    { args: ['a.yaml', 'absent.yaml'], says: 'absent.yaml: ENOENT' },
+    { args: ['-', '-f', '-'], says: 'standard input can be read once: give - once' },
+    { args: ['-f', 'a.yaml', '--lookpu'], says: 'unknown flag --lookpu: did you mean --lookup?' },
     { args: ['-f', 'a.yaml', '--supervisor-image='], says: '--supervisor-image ""' },
     { args: ['-f', 'absent.yaml'], says: 'absent.yaml: ENOENT: no such file or directory' },
     { args: ['-f', 'empty'], says: 'empty: the folder has no .yaml, .yml or .json files' },

@@ -39,6 +39,7 @@ async function run({ flags, config }: CommandLine): Promise<number> {
 }
 
 export const backstop: Command = {
+  summary: 'Prints the backstop, a ValidatingAdmissionPolicy, for the settings of the webhook.',
   usage: 'backstop [--ephemeral-containers ACTION] [SETTINGS]',
   description:
     'Prints the backstop, a ValidatingAdmissionPolicy, for the settings of the webhook: give it the same options. Apply it with kubectl, or list it under resources of a kustomization. It needs no cluster.',
@@ -48,6 +49,7 @@ export const backstop: Command = {
       description: 'Ephemeral containers in sandboxes: refuse (default), or allow, which leaves them to RBAC.',
     },
   },
+  examples: [['backstop --policy=configmap:sandbox | kubectl apply -f -', 'with the options of the webhook']],
   takesWords: false,
   run,
 };

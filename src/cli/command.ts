@@ -25,8 +25,12 @@ export interface CommandLine {
 
 export interface Command {
   readonly usage: string;
+  /** One line of the list of commands. */
+  readonly summary: string;
   readonly description: string;
   readonly options: Readonly<Record<string, CommandOption>>;
+  /** Words behind the program's name, and what they do. */
+  readonly examples: readonly (readonly [string, string])[];
   /** Whether words without a dash are understood. */
   readonly takesWords: boolean;
   /** @returns the exit code */

@@ -5,7 +5,7 @@ import { POLICY_DATA_FILE, POLICY_RULES_FILE } from '../sideload/contract.ts';
 import { isConfigMapName } from '../sideload/policy.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { paint } from './diff.ts';
-import { readText } from './input-files.ts';
+import { readText } from './manifests/files.ts';
 import { checkPolicyData } from './policy/check-policy.ts';
 import { checkPolicyRules } from './policy/check-rules.ts';
 import { configMapText, hashedName, isNamespaceName, MOST_BYTES, policyFiles, sizeOf } from './policy/config-map.ts';
@@ -53,7 +53,7 @@ function runCheck({ flags, positionals }: CommandLine): number {
   const problems = [
     ...(files.length === 0 && rules === undefined ? ['a file is missing: policy check FILE, or - for standard input'] : []),
     ...([...files, rules].filter((file) => file === '-').length > 1 ? ['standard input can be read once: give - once'] : []),
-    ...onlyFor('configmap', flags, ['hash', 'policy-namespace', 'output']),
+    ...onlyFor('configmap', flags, ['hash', 'namespace', 'output']),
   ];
   if (problems.length > 0) throw new UsageError(problems);
   const texts = files.flatMap((file) => policyTexts(display(file), readText(file)));
@@ -78,7 +78,7 @@ function runConfigMap({ flags, positionals }: CommandLine): number {
   const [, name, ...rest] = positionals;
   const [file, ...moreFiles] = flags.get('filename') ?? [];
   const rulesFile = flags.get('rules')?.[0];
-  const namespace = flags.get('policy-namespace')?.[0];
+  const namespace = flags.get('namespace')?.[0];
   const output = flags.get('output')?.[0] ?? 'yaml';
   const problems = [
     ...(name === undefined || rest.length > 0
@@ -134,6 +134,7 @@ async function run(line: CommandLine): Promise<number> {
 }
 
 export const policy: Command = {
+  summary: 'Checks the policy of a sandbox, and makes the ConfigMap that holds it.',
   usage: 'policy (check FILE… | configmap NAME -f FILE) [--rules FILE] [OPTIONS]',
   description:
     'check reads the policy of a sandbox as a supervisor of OpenShell 0.0.x does: data (YAML), rules (Rego, as far as that is possible without an engine), or ConfigMaps that hold them. It ends with 1 if the supervisor would not start. configmap checks the same and prints a ConfigMap with the keys policy.yaml and policy.rego. It needs no cluster.',
@@ -147,9 +148,13 @@ export const policy: Command = {
     rules: { value: 'FILE', description: "The policy's rules in Rego. check also takes a FILE whose name ends with .rego." },
     strict: { description: 'check ends with 1 for warnings, too.' },
     hash: { description: 'Appends a hash of the content to the name, so that a changed policy is a new ConfigMap.' },
-    'policy-namespace': { short: 'n', value: 'NAMESPACE', description: 'The namespace of the ConfigMap; without it, none is written.' },
-    output: { short: 'o', value: 'FORMAT', description: 'yaml (default) or json.' },
+    namespace: { short: 'n', value: 'NAMESPACE', description: 'The namespace of the ConfigMap; without it, none is written.' },
+    output: { short: 'o', value: 'FORMAT', values: OUTPUTS, description: 'yaml (default) or json.' },
   },
+  examples: [
+    ['policy check policy.yaml policy.rego', 'as the supervisor reads them'],
+    ['policy configmap sandbox -f policy.yaml --rules policy.rego | kubectl apply -f -', 'the ConfigMap'],
+  ],
   takesWords: true,
   run,
 };

@@ -28,9 +28,11 @@ async function run({ config }: CommandLine, version: string): Promise<number> {
 }
 
 export const serve: Command = {
+  summary: 'Serves the webhook. This is the default command.',
   usage: '[serve] [SETTINGS]',
   description: 'Serves the webhook until SIGTERM or SIGINT. This is the default command.',
   options: {},
+  examples: [['serve --log-level=debug', 'with certificates of its own, in ./certs']],
   takesWords: false,
   run,
 };

@@ -39,6 +39,13 @@ export async function connect({ kubeconfig, context }: Access = {}): Promise<Clu
   } catch (cause) {
     throw new ExpectedError(`the kubeconfig cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
+  // The client's own guess is a cluster at localhost:8080.
+  if (
+    config.contexts.length === 1 &&
+    config.getCurrentContext() === 'loaded-context' &&
+    config.getCurrentCluster()?.server === 'http://localhost:8080'
+  )
+    throw new ExpectedError('there is no kubeconfig: set KUBECONFIG, write ~/.kube/config, or give --kubeconfig=FILE');
   if (context !== undefined) {
     if (!config.getContextObject(context))
       throw new ExpectedError(`the kubeconfig cannot be used: there is no context ${JSON.stringify(context)}`);

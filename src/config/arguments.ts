@@ -1,12 +1,15 @@
 /** Words of a command line, read once: the settings' and those of a command. */
 
 import { parseArgs } from 'node:util';
+import { nearestOf } from './near.ts';
 
 /** An option, as far as it says how its words are read. */
 export interface ArgumentSpec {
   readonly short?: string;
   /** What stands for the value in `--help`; an option without one is a switch. */
   readonly value?: string;
+  /** Those that are understood, where they can be listed. */
+  readonly values?: readonly string[];
   readonly repeatable?: boolean;
   /** The value may hold a secret: messages do not show it. */
   readonly secret?: boolean;
@@ -35,7 +38,7 @@ export function readArguments(args: readonly string[], specs: Readonly<Record<st
     const { name, rawName, value } = token;
     const spec = Object.hasOwn(specs, name) ? specs[name] : undefined;
     const before = flags.get(name);
-    if (spec === undefined) problems.push(`unknown flag ${rawName}: see --help`);
+    if (spec === undefined) problems.push(`unknown flag ${rawName}: ${didYouMean(name, Object.keys(specs), '--')}`);
     else if (spec.value === undefined && value !== undefined) problems.push(`${rawName} takes no value`);
     else if (spec.value !== undefined && value === undefined) problems.push(`${rawName} needs a value: ${exampleOf(rawName, spec.value)}`);
     else if (spec.value !== undefined && before && !spec.repeatable)
@@ -43,6 +46,12 @@ export function readArguments(args: readonly string[], specs: Readonly<Record<st
     else flags.set(name, [...(before ?? []), value ?? '']);
   }
   return { flags, positionals, problems };
+}
+
+/** What to do about a word that is not known. */
+export function didYouMean(word: string, known: readonly string[], before = ''): string {
+  const near = nearestOf(word, known);
+  return near === undefined ? 'see --help' : `did you mean ${before}${near}?`;
 }
 
 function exampleOf(rawName: string, value: string): string {

@@ -138,7 +138,7 @@ export function configOf(read: Arguments, env: Readonly<Record<string, string | 
 }
 
 function certificatesFrom(values: OptionValues, inCluster: boolean): Certificates {
-  const { certificates, 'tls-cert-dir': dir, namespace } = values;
+  const { certificates, 'tls-cert-dir': dir, 'webhook-namespace': namespace } = values;
   const automatic = dir !== '' ? 'directory' : inCluster ? 'self-managed' : 'local';
   const source = certificates === 'auto' ? automatic : certificates;
   const names = namesOfService(values['service-name'], namespace);
@@ -219,7 +219,7 @@ function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'met
     bindAddress: values['bind-address'],
     certificates: certificatesFrom(values, inCluster),
     preflight: values.preflight === 'auto' ? inCluster : values.preflight === 'on',
-    namespace: values.namespace,
+    namespace: values['webhook-namespace'],
     webhookConfiguration: values['webhook-configuration'],
     tlsMinVersion: values['tls-min-version'],
     clientAuthorities: values['require-client-cert'],

@@ -40,8 +40,14 @@ export interface Option<T> extends ArgumentSpec {
   readonly parse: (value: string) => T;
 }
 
-function option<T>(variable: string, value: string, fallback: string, description: string, parse: (value: string) => T): Option<T> {
-  return { variable, value, default: fallback, description, parse };
+function option<T>(
+  variable: string,
+  value: string,
+  fallback: string,
+  description: string,
+  parse: ((value: string) => T) & { readonly values?: readonly string[] },
+): Option<T> {
+  return { variable, value, default: fallback, description, parse, ...(parse.values ? { values: parse.values } : {}) };
 }
 
 export const OPTIONS = {
@@ -291,7 +297,7 @@ export const OPTIONS = {
     'Directory with tls.crt and tls.key, reloaded when they change.',
     (value) => value,
   ),
-  namespace: option(
+  'webhook-namespace': option(
     'OPENSHELL_NAMESPACE',
     'NAME',
     'openshell-system',

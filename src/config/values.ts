@@ -17,12 +17,19 @@ export class BadValueError extends ExpectedError {
   override readonly name = 'BadValueError';
 }
 
-export function oneOf<const T extends string>(...values: readonly T[]): (value: string) => T {
-  return (value) => {
+/** Reads one of some words; it has them, for help and completion. */
+export interface OneOf<T extends string> {
+  (value: string): T;
+  readonly values: readonly T[];
+}
+
+export function oneOf<const T extends string>(...values: readonly T[]): OneOf<T> {
+  const read = (value: string): T => {
     const found = values.find((candidate) => candidate === value);
     if (found === undefined) throw new BadValueError(`expected ${values.map((candidate) => candidate || 'an empty value').join(', ')}`);
     return found;
   };
+  return Object.assign(read, { values });
 }
 
 export function integer(min: number, max: number, what: string): (value: string) => number {

@@ -116,7 +116,7 @@ describe('the options', () => {
     'entrypoint-map',
     'registry-ca',
     'registry-config',
-    'namespace',
+    'webhook-namespace',
     'service-name',
     'webhook-configuration',
     'ca-secret',

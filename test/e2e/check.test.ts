@@ -3,8 +3,10 @@
  * has no pods; the API server calls a webhook that runs as a process of this machine. test/e2e/node.test.ts has the rest.
  */
 
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -183,6 +185,17 @@ describe('an API server that is not there', () => {
     const config = JSON.parse(readFileSync(cluster.kubeconfig, 'utf8'));
     config.clusters[0].cluster.server = 'https://127.0.0.1:1';
     writeFileSync(join(dir, 'away'), JSON.stringify(config));
+    const { stdout } = run([`--kubeconfig=${join(dir, 'away')}`]);
+    // One message with its fix, and one line for all that waits for it.
+    expect(stdout.split('\n')).toEqual([
+      'cluster',
+      expect.stringContaining('✗ API server: '),
+      expect.stringContaining('--kubeconfig=FILE'),
+      expect.stringContaining('kubectl get --raw'),
+      expect.stringContaining('- skipped without API server: admission API, image volumes, '),
+      expect.stringMatching(/^0 passed, 0 warnings, 1 failed, \d+ skipped$/),
+      '',
+    ]);
     const { code, named, signs } = check(`--kubeconfig=${join(dir, 'away')}`);
     expect(code).toBe(1);
     expect(named('API server')).toMatchObject([
@@ -191,8 +204,40 @@ describe('an API server that is not there', () => {
     expect(signs.slice(1).every(([, sign]) => sign === 'skipped')).toBe(true);
   });
 
+  it('is waited for by --wait', async () => {
+    const config = JSON.parse(readFileSync(cluster.kubeconfig, 'utf8'));
+    const { hostname, port } = new URL(config.clusters[0].cluster.server);
+    const refused: (() => void)[] = [];
+    let isUp = false;
+    // Closes connections until it is up, then leads to the API server.
+    const between = createServer((socket) => {
+      socket.on('error', () => undefined);
+      if (isUp) {
+        const upstream = connect(Number(port), hostname).on('error', () => socket.destroy());
+        socket.pipe(upstream).pipe(socket);
+        return;
+      }
+      socket.destroy();
+      for (const tell of refused.splice(0)) tell();
+    }).listen(0, '127.0.0.1');
+    await once(between, 'listening');
+    config.clusters[0].cluster.server = `https://${hostname}:${(between.address() as AddressInfo).port}`;
+    writeFileSync(join(dir, 'later'), JSON.stringify(config));
+    const child = spawn(process.execPath, [MAIN, 'check', '--pre', '--wait=5m', '-o', 'json', `--kubeconfig=${join(dir, 'later')}`]);
+    let stdout = '';
+    child.stdout.on('data', (chunk) => {
+      stdout += chunk;
+    });
+    await new Promise<void>((resolve) => refused.push(resolve));
+    isUp = true;
+    const [code] = await once(child, 'close');
+    between.close();
+    expect([code, (JSON.parse(stdout) as { ok: boolean }).ok]).toEqual([0, true]);
+    expect(run([`--kubeconfig=${join(dir, 'away')}`, '--wait=1s']).code).toBe(1);
+  });
+
   it('or a file that cannot be used is a mistake of the command line', () => {
-    for (const args of [['--kubeconfig=/nowhere'], ['--context=other'], ['-o', 'yaml'], ['--pre', '--in=agents']])
+    for (const args of [['--kubeconfig=/nowhere'], ['--context=other'], ['-o', 'yaml'], ['--wait=soon'], ['--pre', '--namespace=agents']])
       expect(run(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('1 problem') });
   });
 });
@@ -256,7 +301,7 @@ describe('an installation', () => {
       '20 passed, 0 warnings, 2 failed, 1 skipped',
     ]);
     expect(stdout).toContain(
-      '  ✗ replicas: 0 of 2 ready: sandboxes are refused\n      kubectl get pods -n openshell-system; docs/operations.md#when-it-is-down\n',
+      '  ✗ replicas: 0 of 2 ready: sandboxes are refused\n      kubectl get pods -n openshell-system; https://github.com/openshell-sideload/openshell-sideload/blob/v0.1.0/docs/operations.md#when-it-is-down\n',
     );
   });
 
@@ -282,7 +327,7 @@ describe('an installation', () => {
       status: 'failed',
       detail: 'late: 3 sandboxes run without their supervisor: Pod alone, ReplicaSet web-1 (2)',
     });
-    expect(late?.fix).toContain('openshell-sideload explain pod NAME -n late says why');
+    expect(late?.fix).toContain('openshell-sideload explain pods -n late says why');
     await kubectl('delete', 'pods', '--all', '-n', 'late', '--force', '--grace-period=0');
     await kubectl('delete', 'namespace', 'late', '--wait=false');
     await kubectl('label', 'namespace', 'late', 'openshell.ai/sideload-');
@@ -293,10 +338,14 @@ describe('an installation', () => {
   });
 
   it('is looked for where the command line says', () => {
-    expect(check('--namespace=elsewhere').named('Deployment')).toMatchObject([
-      { status: 'failed', detail: 'namespace elsewhere has no Deployment of the webhook', fix: expect.stringContaining('--namespace') },
+    expect(check('--webhook-namespace=elsewhere').named('Deployment')).toMatchObject([
+      {
+        status: 'failed',
+        detail: 'namespace elsewhere has no Deployment of the webhook',
+        fix: expect.stringContaining('--webhook-namespace'),
+      },
     ]);
-    expect(check('--in=nowhere').named(SANDBOX)).toMatchObject([
+    expect(check('--namespace=nowhere').named(SANDBOX)).toMatchObject([
       { status: 'failed', detail: expect.stringContaining('"nowhere" not found') },
     ]);
   });
@@ -372,7 +421,7 @@ describe('a broken installation', () => {
       does: async () => setBundle((await makeAuthority('foreign', new Date(), new Date(Date.now() + 3_600_000))).cert),
       name: SANDBOX,
       detail: 'failed calling webhook "sandbox.sideload.openshell.ai"',
-      fix: 'docs/operations.md#when-it-is-down',
+      fix: expect.stringContaining('/docs/operations.md#when-it-is-down'),
     },
     {
       what: 'a CA that has expired',
@@ -397,7 +446,7 @@ describe('a broken installation', () => {
         ),
       name: 'endpoints',
       detail: 'Service openshell-system/openshell-sideload has no ready endpoint',
-      fix: 'docs/operations.md#when-it-is-down',
+      fix: expect.stringContaining('/docs/operations.md#when-it-is-down'),
     },
     {
       what: 'settings that cannot be used',
@@ -432,7 +481,11 @@ describe('a broken installation', () => {
       expect(named('served certificate')).toMatchObject([{ status: 'failed', detail: expect.stringContaining('ECONNREFUSED') }]);
       for (const name of [SANDBOX, MANAGED])
         expect(named(name)).toMatchObject([
-          { status: 'failed', detail: expect.stringContaining('failed calling webhook'), fix: 'docs/operations.md#when-it-is-down' },
+          {
+            status: 'failed',
+            detail: expect.stringContaining('failed calling webhook'),
+            fix: expect.stringContaining('/docs/operations.md#when-it-is-down'),
+          },
         ]);
     } finally {
       webhook = await startWebhook(dir, ports);

@@ -438,7 +438,8 @@ describe('the Helm chart', () => {
     const helm = (...args: string[]): Promise<string> => runHelm(4, [...args, '-n', NAMESPACE], undefined, cluster.controlPlane.kubeconfig);
     await waitFor('the namespace is gone', async () => (await kubectl(['get', 'namespace', NAMESPACE, '--ignore-not-found'])) === '');
     await helm('install', RELEASE, CHART, '--create-namespace', '--wait', WAIT_FLAG);
-    const { code, stdout } = check();
+    // A kubelet that has just started pods is slow to reach them at times.
+    const { code, stdout } = check('--wait=1m');
     expect(code, stdout).toBe(0);
     expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBe('image-volume');
     await kubectl(['delete', 'mutatingwebhookconfiguration', RELEASE]);

@@ -9,7 +9,7 @@ import jsonPatch, { type Operation } from 'fast-json-patch';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { injectManifest } from '../../src/cli/inject.ts';
-import { parseManifests, readExactly } from '../../src/cli/manifests.ts';
+import { parseManifests, readExactly } from '../../src/cli/manifests/read.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { NO_LOOKUP } from '../refusals.ts';
 import { oddWord, sharingDocument } from '../yaml.ts';

@@ -45,7 +45,7 @@ export function contextOf(
   const deployed = once(async () => {
     const found = await readDeployed(cluster, namespace);
     if (found) return found;
-    throw new Obstacle(`namespace ${namespace} has no Deployment of the webhook`, `${APPLY_AGAIN}; elsewhere: --namespace=NAME`);
+    throw new Obstacle(`namespace ${namespace} has no Deployment of the webhook`, `${APPLY_AGAIN}; elsewhere: --webhook-namespace=NAME`);
   });
   const labelledNamespaces = once(async () => {
     const request = core.listNamespace({ labelSelector: NAMESPACE_LABEL });

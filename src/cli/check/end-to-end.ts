@@ -45,7 +45,7 @@ const tryLabel =
   (label: string, value: string) =>
   async (context: Context): Promise<Finding> => {
     const namespace = await namespaceFor(context);
-    if (namespace === undefined) return skipped('no namespace opted in; --in=NAMESPACE names one');
+    if (namespace === undefined) return skipped('no namespace opted in; --namespace=NAMESPACE names one');
     const { k8s, config } = context.cluster;
     const labelled = (await context.labelledNamespaces()).find(({ metadata }) => metadata?.name === namespace);
     const judged = settingsIn(labelled?.metadata?.labels, (await context.deployed()).config.sideload);

@@ -10,6 +10,8 @@ export interface Finding {
   readonly detail: string;
   /** What to do about it: commands, or a section of the documentation; several lines are possible. */
   readonly fix?: string;
+  /** The checks without which a skipped one has nothing to look at. */
+  readonly unmet?: readonly string[];
 }
 
 export const ok = (detail: string): Finding => ({ status: 'ok', detail });

@@ -83,7 +83,7 @@ export async function checkInstallRights({ cluster, config: { namespace } }: Con
 export async function checkEscalation({ cluster, config: { namespace } }: Context): Promise<Finding> {
   // As it is in a pod, where Kubernetes sets that variable.
   const granted = [
-    ...webhookRights(readConfig([`--namespace=${namespace}`], { KUBERNETES_SERVICE_HOST: '' })),
+    ...webhookRights(readConfig([`--webhook-namespace=${namespace}`], { KUBERNETES_SERVICE_HOST: '' })),
     // The role that is bound only where pull secrets may be read.
     ...rights(['get'], { group: '', resource: 'secrets' }),
   ];

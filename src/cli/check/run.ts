@@ -39,7 +39,8 @@ export async function* runChecks<Context>(
     for (const { name, needs = [], run } of checks) {
       const missing = needs.filter((need) => unmet.has(need));
       onStart(name);
-      const findings = missing.length > 0 ? skipped(`needs: ${missing.join(', ')}`) : await run(context).catch(findingOf);
+      const findings =
+        missing.length > 0 ? { ...skipped(`needs: ${missing.join(', ')}`), unmet: missing } : await run(context).catch(findingOf);
       for (const finding of [findings].flat()) {
         if (finding.status === 'failed' || finding.status === 'skipped') unmet.add(name);
         yield { group: heading, name, ...finding };

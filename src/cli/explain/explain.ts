@@ -1,103 +1,55 @@
-/** `openshell-sideload explain`: would this pod be injected, and why. */
+/** `openshell-sideload explain`: would a pod be injected, is it, and why. */
 
 import { UsageError } from '../../config/config.ts';
-import { type Pod, podShape } from '../../sideload/pod.ts';
-import { settingsIn, UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
-import { misfit } from '../../sideload/shape.ts';
-import { type Command, type CommandLine, EXIT } from '../command.ts';
-import { paint } from '../diff.ts';
-import { LOOKUP, openLookup } from '../image-lookup.ts';
-import { FILENAME } from '../input-files.ts';
-import { readManifests } from '../manifests.ts';
-import { findPods } from '../pod-templates.ts';
-import { explainPod, type Mark, type Step } from './steps.ts';
+import { CLUSTER_ACCESS } from '../cluster-options.ts';
+import type { Command, CommandLine } from '../command.ts';
+import { LOOKUP } from '../image-lookup.ts';
+import { SOURCES } from '../manifests/files.ts';
+import { TEMPLATE_PATH } from '../manifests/pods.ts';
+import { explainManifests } from './manifests.ts';
+import { exitCodeOf, json, text } from './report.ts';
 
-const MARKS: Readonly<Record<Mark, string>> = {
-  yes: paint('green', '✓'),
-  no: paint('red', '✗'),
-  unknown: paint('yellow', '?'),
-  note: paint('yellow', '!'),
-  result: paint('bold', '→'),
-};
-
-function format(title: string, steps: readonly Step[]): string {
-  const width = Math.max(...steps.map(({ name }) => name.length));
-  const lines = steps.map(({ mark, name, detail }) => `  ${MARKS[mark]} ${name.padEnd(width)}  ${detail}\n`);
-  return `${paint('bold', title)}\n${lines.join('')}`;
-}
-
-/** What is printed, and the exit code. */
-interface Explained {
-  readonly text: string;
-  readonly code: number;
-}
-
-function shown(title: string, steps: readonly Step[]): Explained {
-  return { text: format(title, steps), code: steps.some(({ fails }) => fails) ? EXIT.failed : EXIT.done };
-}
-
-/** Pods of manifests: no cluster is asked. */
-async function explainManifests({ flags, config }: CommandLine): Promise<Explained> {
-  const lookUp = await openLookup(config, flags.has('lookup'));
-  const found = readManifests(flags.get('filename') ?? []).flatMap(({ source, value }) =>
-    findPods(value).map(({ pointer, pod }) => ({ title: `${source}${pointer}`, path: pointer.slice(1).replaceAll('/', '.'), pod })),
-  );
-  if (found.length === 0) throw new UsageError(['the manifests have no Pod, and no kind with a pod template']);
-  const explained: Explained[] = [];
-  for (const { title, path, pod } of found) {
-    const wrong = misfit(podShape, pod, path);
-    if (wrong !== undefined) throw new UsageError([`${title} is not valid: ${wrong}`]);
-    const image = await lookUp(pod as Pod, config.sideload, UNKNOWN_CLUSTER);
-    explained.push(shown(title, explainPod(pod as Pod, undefined, config, UNKNOWN_CLUSTER, image)));
-  }
-  return { text: explained.map(({ text }) => text).join('\n'), code: explained.find(({ code }) => code !== EXIT.done)?.code ?? EXIT.done };
-}
+const CLUSTER_ONLY = ['namespace', 'selector', 'all-namespaces', 'kubeconfig', 'context'];
 
 async function run(line: CommandLine): Promise<number> {
   const { flags, positionals } = line;
-  const [kind, name, ...rest] = positionals;
+  const output = flags.get('output')?.[0];
+  const isCluster = positionals.length > 0 || flags.has('selector') || flags.has('all-namespaces');
   const problems = [
-    ...(flags.has('filename') === positionals.length > 0 ? ['nothing to explain: give -f FILE, or pod NAME -n NAMESPACE'] : []),
-    ...(kind !== undefined && !/^(pods?|po)$/.test(kind) ? [`${JSON.stringify(kind)}: expected pod, then its name`] : []),
-    ...(kind !== undefined && (name === undefined || rest.length > 0)
-      ? [`expected one name, found ${JSON.stringify(positionals.slice(1))}`]
+    ...(output !== undefined && output !== 'json' ? [`--output ${JSON.stringify(output)}: expected json`] : []),
+    ...(flags.has('filename') || isCluster ? [] : ['nothing to explain: give -f FILE, KIND/NAME such as pod/web or deploy/web, or -A']),
+    ...(flags.has('filename')
+      ? CLUSTER_ONLY.filter((name) => flags.has(name)).map((name) => `--${name} does not go together with -f`)
       : []),
+    ...(flags.has('filename') && positionals.length > 0 ? [`-f does not go together with ${JSON.stringify(positionals[0])}`] : []),
   ];
   if (problems.length > 0) throw new UsageError(problems);
-  if (name === undefined) {
-    const { text, code } = await explainManifests(line);
-    process.stdout.write(text);
-    return code;
-  }
-  const { readSurroundings } = await import('./surroundings.ts');
-  const { pod, surroundings, config, facts } = await readSurroundings(name, flags.get('pod-namespace')?.[0], line.config, {
-    kubeconfig: flags.get('kubeconfig')?.[0],
-    context: flags.get('context')?.[0],
-  });
-  // The files that the Deployment names are in its pods.
-  const images = { ...config.images, map: '', authorities: '', credentials: '' };
-  const settings = settingsIn(surroundings.namespace.labels, config.sideload);
-  const image = await (await openLookup({ ...config, images }, flags.has('lookup')))(pod, settings, facts);
-  const { text, code } = shown(`pod ${surroundings.namespace.name}/${name}`, explainPod(pod, surroundings, config, facts, image));
-  process.stdout.write(text);
-  return code;
+  const explained = isCluster ? await (await import('./cluster.ts')).explainCluster(line) : await explainManifests(line);
+  if (explained.length === 0) throw new UsageError(['the manifests have no Pod, and no kind with a pod template']);
+  process.stdout.write(output === 'json' ? json(explained) : text(explained));
+  return exitCodeOf(explained);
 }
 
 export const explain: Command = {
-  usage: 'explain (-f FILE | pod NAME [-n NAMESPACE]) [--lookup] [SETTINGS]',
+  summary: 'Explains whether a pod is injected, and why.',
+  usage: 'explain (-f FILE | KIND/NAME… | pods [-l SELECTOR] [-A]) [-o json] [--lookup] [SETTINGS]',
   description:
-    'Explains whether the webhook would inject a pod, and why: one line for each step. It exits with 1 if the pod is refused, or runs without its supervisor. For a manifest it needs no cluster. For a pod in the cluster it reads the namespace, the webhook configuration and the settings of the Deployment.',
+    'Explains whether the webhook would inject a pod, or did, and why: one line for each step. It exits with 1 if a pod is refused, runs without its supervisor, or is labelled where the label does not count. For manifests it needs no cluster. In a cluster it reads pods, or a workload (deploy/web) with its template and its pods, and the settings of the webhook there.',
   options: {
-    filename: FILENAME,
-    'pod-namespace': {
-      short: 'n',
-      value: 'NAMESPACE',
-      description: "The pod's namespace. Default: the one of the kubeconfig's context.",
-    },
-    kubeconfig: { value: 'FILE', description: 'Path of the kubeconfig. Default: the files in KUBECONFIG.' },
-    context: { value: 'NAME', description: 'The context of the kubeconfig. Default: the current one.' },
+    ...SOURCES,
+    namespace: { short: 'n', value: 'NAMESPACE', description: "The pods' namespace. Default: the one of the kubeconfig's context." },
+    'all-namespaces': { short: 'A', description: 'The pods of all namespaces.' },
+    selector: { short: 'l', value: 'SELECTOR', description: 'A label selector. Without it, all sandboxes are explained.' },
+    output: { short: 'o', value: 'FORMAT', values: ['json'], description: 'json: {"ok", "pods": [{"name", "ok", "problem", "steps"}]}.' },
+    ...CLUSTER_ACCESS,
+    'template-path': TEMPLATE_PATH,
     lookup: LOOKUP,
   },
+  examples: [
+    ['explain -f web.yaml', 'before it is applied'],
+    ['explain deploy/web -n agents', 'the Deployment, and its pods'],
+    ['explain pods -A -o json', 'all sandboxes of the cluster, for a script'],
+  ],
   takesWords: true,
   run,
 };

@@ -11,6 +11,7 @@ import type { PolicyChoice } from '../../sideload/policy.ts';
 import { CHOICES } from '../../sideload/selection.ts';
 import { type ClusterFacts, type SideloadSettings, settingsIn } from '../../sideload/settings.ts';
 import { matchesSelector } from '../label-selector.ts';
+import type { Stray } from '../manifests/stray-labels.ts';
 
 /** How a line begins: whether the step leads towards a supervisor, is not known, or is only worth knowing; or the result. */
 export type Mark = 'yes' | 'no' | 'unknown' | 'note' | 'result';
@@ -19,7 +20,7 @@ export interface Step {
   readonly mark: Mark;
   readonly name: string;
   readonly detail: string;
-  /** Whether the pod is refused, or runs without its supervisor. */
+  /** Whether the pod is refused, or runs without its supervisor, or will. */
   readonly fails?: true;
 }
 
@@ -44,8 +45,10 @@ export interface Surroundings {
   readonly namespace: { readonly name: string; readonly labels: Readonly<Record<string, string>> };
   /** The ConfigMaps that the pod's policy needs, as the user may read them. */
   readonly configMaps: readonly FoundConfigMap[];
-  /** Undefined: the webhook configuration is not there. */
-  readonly entries: readonly Entry[] | undefined;
+  /** Undefined: the webhook configuration is not there. `not-asked`: no cluster was. */
+  readonly entries: readonly Entry[] | undefined | 'not-asked';
+  /** Whether the pod is there. Else it is one to come: a manifest, or the template of a controller. */
+  readonly stored: boolean;
   /** When the pod was created, and since when the webhook is called for pods like it; undefined where that is not known. */
   readonly times: Readonly<Record<'created' | 'installed' | 'optedIn', Date | undefined>>;
 }
@@ -75,14 +78,11 @@ export function explainPod(
   const isUnguarded = around !== undefined && steps.length > 0 && !isComplete;
   if (reached.some(({ mark }) => mark === 'no')) {
     const labelled = label[0] ?? step('yes', 'label', labelOf(pod));
-    const end = isUnguarded
-      ? failure('NOT under a supervisor: the webhook is not called, and the pod was stored unchanged')
-      : result('the webhook is not called: the pod is stored unchanged');
-    return [...reached, labelled, end];
+    return [...reached, labelled, isUnguarded ? failure(UNCALLED[around.stored ? 'stored' : 'to-come']) : result(UNREACHED)];
   }
   const configMaps = steps.length > 0 ? (around?.configMaps ?? []).map(configMapStep) : [];
   const found = [...reached, ...label, ...withFailure(steps, outcome), ...configMaps];
-  if (around === undefined || outcome.verdict === 'skip') return [...found, ...resultSteps(outcome)];
+  if (!around?.stored || outcome.verdict === 'skip') return [...found, ...resultSteps(outcome)];
   // What became of the pod when it was created is in its structure; the outcome is that of one like it, created now.
   const now = isUnguarded
     ? failure(`NOT under a supervisor: ${beginningOf(around)}; recreate it`)
@@ -90,6 +90,12 @@ export function explainPod(
   const again = resultSteps(outcome).map((each) => (each.name === 'result' ? { ...each, name: 'recreated' } : each));
   return [...found, now, ...again];
 }
+
+const UNREACHED = 'the webhook is not called: the pod is stored unchanged';
+const UNCALLED = {
+  stored: 'NOT under a supervisor: the webhook is not called, and the pod was stored unchanged',
+  'to-come': 'NOT under a supervisor: the webhook is not called, and the pod is stored unchanged',
+} as const;
 
 /** The step that ended the decision with a refusal comes last; it says what it found, and what is wrong with it. */
 function withFailure(steps: readonly Step[], outcome: Outcome): readonly Step[] {
@@ -108,6 +114,13 @@ const result = (detail: string): Step => step('result', 'result', detail);
 const failure = (detail: string): Step => ({ ...result(detail), fails: true });
 const notAsked = step('unknown', 'namespace', `not checked: it needs the label ${NAMESPACE_LABEL}=enabled`);
 
+/** What was to make a sandbox, and makes none. */
+export function strayStep({ means, message }: Stray): Step {
+  if (means === 'ignored') return step('note', 'annotation', message);
+  if (means === 'admission') return step('unknown', 'label', message);
+  return { ...step('no', 'label', message), fails: true };
+}
+
 function labelOf({ metadata }: Pod): string {
   const sandbox = metadata?.labels?.[SANDBOX_LABEL];
   if (sandbox !== undefined) return `${SANDBOX_LABEL}: ${JSON.stringify(sandbox)}`;
@@ -119,6 +132,8 @@ function reachSteps({ metadata }: Pod, { namespace, entries }: Surroundings): St
   const value = namespace.labels[NAMESPACE_LABEL];
   const enabled = value === 'enabled';
   const label = `${namespace.name} ${value === undefined ? 'has no label' : 'carries'} ${NAMESPACE_LABEL}${value === undefined ? '' : `=${value}`}`;
+  const ofNamespace = step(enabled ? 'yes' : 'no', 'namespace', label);
+  if (entries === 'not-asked') return [ofNamespace];
   const selecting = entries?.filter(
     ({ namespaceSelector, objectSelector }) =>
       matchesSelector(namespaceSelector, { ...namespace.labels, 'kubernetes.io/metadata.name': namespace.name }) &&
@@ -130,7 +145,7 @@ function reachSteps({ metadata }: Pod, { namespace, entries }: Surroundings): St
       : selecting.length === 0
         ? step('no', 'webhook', 'no entry of the MutatingWebhookConfiguration selects this pod in this namespace')
         : step('yes', 'webhook', `called by ${selecting.map(({ name }) => name).join(', ')}`);
-  return [step(enabled ? 'yes' : 'no', 'namespace', label), webhook];
+  return [ofNamespace, webhook];
 }
 
 /** Why a stored pod has no supervisor, so far as times tell. */

@@ -1,78 +1,71 @@
-/** What a cluster has around a pod that is there: everything that decides what becomes of one like it. */
+/** What a cluster has around pods: everything that decides what becomes of one. */
 
-import type { V1ManagedFieldsEntry } from '@kubernetes/client-node';
-import { type Access, call, connect, orUndefined } from '../../cluster/client.ts';
+import type { V1ManagedFieldsEntry, V1MutatingWebhookConfiguration, V1Namespace } from '@kubernetes/client-node';
+import { type Cluster, call, orUndefined } from '../../cluster/client.ts';
 import { readConfigMapKeys } from '../../cluster/config-maps.ts';
 import { keepsByVersion, keepsImageVolumes, readServerVersion } from '../../cluster/image-volumes.ts';
 import { countNodes } from '../../cluster/nodes.ts';
 import type { Config } from '../../config/config.ts';
-import { ExpectedError } from '../../observe/expected-error.ts';
 import { NAMESPACE_LABEL } from '../../sideload/contract.ts';
-import { type Pod, podShape } from '../../sideload/pod.ts';
+import type { Pod } from '../../sideload/pod.ts';
 import { type ClusterFacts, settingsIn } from '../../sideload/settings.ts';
-import { misfit } from '../../sideload/shape.ts';
 import { readDeployed } from '../deployed.ts';
 import { policyFilesOf } from '../policy-files.ts';
 import type { Surroundings } from './steps.ts';
 
+/** The webhook of a cluster: its settings, what calls it, and what the cluster can do. */
+export interface Installed {
+  readonly config: Config;
+  readonly facts: ClusterFacts;
+  readonly configuration: V1MutatingWebhookConfiguration | undefined;
+}
+
 /**
- * Reads a pod, its namespace, the webhook configuration, the settings of the Deployment and what the cluster can do.
+ * Reads what is the same for all pods.
  *
- * @param namespace undefined: that of the kubeconfig's context
+ * @param namespace of a pod: image volumes are tried there
  * @param fallback the settings where there is no Deployment; its namespace says where the webhook is
- * @throws Error when the API server refuses or there is no such pod
+ * @throws ApiError when the API server refuses
+ */
+export async function readInstalled(cluster: Cluster, namespace: string, fallback: Config): Promise<Installed> {
+  const config = (await readDeployed(cluster, fallback.namespace))?.config ?? fallback;
+  const name = config.webhookConfiguration;
+  const admission = cluster.config.makeApiClient(cluster.k8s.AdmissionregistrationV1Api);
+  const request = call(`read MutatingWebhookConfiguration ${name}`, admission.readMutatingWebhookConfiguration({ name }));
+  const configuration = await orUndefined(request);
+  const serverVersion = await readServerVersion(cluster);
+  const kept = (await keepsImageVolumes(cluster, namespace)) ?? keepsByVersion(serverVersion);
+  const nodes = await countNodes(cluster).catch(() => undefined);
+  return { config, configuration, facts: { imageVolumes: kept ? 'kept' : 'dropped', serverVersion, nodes } };
+}
+
+/**
+ * Reads what is around one pod.
+ *
+ * @param created when it was; undefined where it is the template of pods to come
+ * @throws ApiError when the API server refuses
  */
 export async function readSurroundings(
-  name: string,
-  namespace: string | undefined,
-  fallback: Config,
-  access: Access,
-): Promise<{ pod: Pod; surroundings: Surroundings; config: Config; facts: ClusterFacts }> {
-  const cluster = await connect(access);
-  const { k8s, config: kubeconfig } = cluster;
-  const core = kubeconfig.makeApiClient(k8s.CoreV1Api);
-  const admission = kubeconfig.makeApiClient(k8s.AdmissionregistrationV1Api);
-  const where = namespace ?? kubeconfig.getContextObject(kubeconfig.getCurrentContext())?.namespace ?? 'default';
-  const pod = await call(`read pod ${where}/${name}`, core.readNamespacedPod({ name, namespace: where }));
-  const { metadata } = await call(`read namespace ${where}`, core.readNamespace({ name: where }));
-  const deployed = await readDeployed(cluster, fallback.namespace);
-  const config = deployed?.config ?? fallback;
-  const { webhookConfiguration } = config;
-  const webhooks = await orUndefined(
-    call(
-      `read MutatingWebhookConfiguration ${webhookConfiguration}`,
-      admission.readMutatingWebhookConfiguration({ name: webhookConfiguration }),
-    ),
-  );
-  const serverVersion = await readServerVersion(cluster);
-  const kept = (await keepsImageVolumes(cluster, where)) ?? keepsByVersion(serverVersion);
-  const nodes = await countNodes(cluster).catch(() => undefined);
-  // The client's classes carry dates; the core reads JSON.
-  const plain: unknown = JSON.parse(JSON.stringify(pod));
-  const wrong = misfit(podShape, plain, '');
-  if (wrong !== undefined) throw new ExpectedError(`pod ${where}/${name}: ${wrong}`);
-  const labels = metadata?.labels ?? {};
+  cluster: Cluster,
+  { config, configuration }: Installed,
+  { metadata }: V1Namespace,
+  pod: Pod,
+  created: Date | undefined,
+): Promise<Surroundings> {
+  const { name = '', labels = {} } = metadata ?? {};
   const configMaps = await Promise.all(
-    policyFilesOf(plain as Pod, settingsIn(labels, config.sideload)).map(async ({ name: file, keys }) => ({
-      name: `${where}/${file}`,
+    policyFilesOf(pod, settingsIn(labels, config.sideload)).map(async ({ name: file, keys }) => ({
+      name: `${name}/${file}`,
       wanted: keys,
-      keys: await readConfigMapKeys(cluster, where, file),
+      keys: await readConfigMapKeys(cluster, name, file),
     })),
   );
   return {
-    pod: plain as Pod,
-    surroundings: {
-      namespace: { name: where, labels },
-      configMaps,
-      entries: webhooks?.webhooks,
-      times: {
-        created: pod.metadata?.creationTimestamp,
-        installed: webhooks?.metadata?.creationTimestamp,
-        optedIn: labelledAt(metadata?.managedFields),
-      },
-    },
-    config,
-    facts: { imageVolumes: kept ? 'kept' : 'dropped', serverVersion, nodes },
+    namespace: { name, labels },
+    configMaps,
+    entries: configuration?.webhooks,
+    stored: created !== undefined,
+    times: { created, installed: configuration?.metadata?.creationTimestamp, optedIn: labelledAt(metadata?.managedFields) },
   };
 }
 

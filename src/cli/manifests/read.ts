@@ -2,7 +2,7 @@
 
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { type Document, visit } from 'yaml';
-import { filesOf, readText, unreadable } from './input-files.ts';
+import { readSources, type Sources, unreadable } from './files.ts';
 import { parseYaml, writeOut } from './kubectl-yaml.ts';
 import { applyToYaml } from './yaml-patch.ts';
 
@@ -23,11 +23,11 @@ export interface Manifest {
 /**
  * Reads manifests.
  *
- * @param paths files, folders (their own .yaml, .yml and .json files, in the order of their names), or `-` for standard input
  * @throws UsageError that names the file, and the line where there is one
  */
-export function readManifests(paths: readonly string[]): Manifest[] {
-  return paths.flatMap((path) => filesOf(path)).flatMap((file) => parseManifests(file === '-' ? 'stdin' : file, readText(file)));
+export async function readManifests(sources: Sources): Promise<Manifest[]> {
+  const texts = await readSources(sources);
+  return texts.flatMap(({ source, text }) => parseManifests(source, text));
 }
 
 /**
