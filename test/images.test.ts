@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { parse } from 'yaml';
 import { watchFile } from '../src/observe/watched-file.ts';
+import { bodyMemory } from '../src/registry/body.ts';
 import type { Attempt, FoundImage } from '../src/registry/client.ts';
 import { readKeyring } from '../src/registry/credentials.ts';
 import { mapped, readEntrypointMap } from '../src/registry/entrypoint-map.ts';
@@ -17,13 +18,13 @@ import { imageOf } from './pods.ts';
 const DIGEST = `sha256:${'d'.repeat(64)}`;
 const [config] = imageOf({ entrypoint: ['/bin/agent'], cmd: ['--serve'], workingDir: '/srv', env: ['A=1'] }).configs;
 if (!config) throw new Error('no config');
-const access = { hosts: [], plainHttp: [], mirrors: new Map(), ca: '', held: { bytes: 0 } };
+const access = { hosts: [], plainHttp: [], mirrors: new Map(), ca: '', memory: bodyMemory(), nameServers: [] };
 const dockerConfig = (host: string, password: string): string => JSON.stringify({ auths: { [host]: { username: 'user', password } } });
 
 /** Registries that have every image, and note with which credentials they were asked; `fails` says otherwise. */
 function sources(parts: Partial<ImageSources> & { readonly fails?: () => Error | undefined } = {}) {
   const asked: (string | undefined)[][] = [];
-  const find = async (_reference: string, attempts: readonly Attempt[]): Promise<FoundImage> => {
+  const find = async (_owner: string, _reference: string, attempts: readonly Attempt[]): Promise<FoundImage> => {
     asked.push(attempts.map(({ credential }) => credential?.password));
     const failure = parts.fails?.();
     if (failure) throw failure;

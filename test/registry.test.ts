@@ -3,16 +3,21 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createPlainServer } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readConfig } from '../src/config/config.ts';
 import { isPublic } from '../src/registry/addresses.ts';
 import { readChallenges } from '../src/registry/authentication.ts';
+import { Body, bodyMemory } from '../src/registry/body.ts';
 import { type Attempt, attemptsFor, type FoundImage, findImage } from '../src/registry/client.ts';
 import { type Credential, credentialsFor, type Keyring, readKeyring } from '../src/registry/credentials.ts';
 import { digestOf } from '../src/registry/documents.ts';
 import { ImageError } from '../src/registry/image-error.ts';
 import { openLookups } from '../src/registry/lookups.ts';
+import { repeatedMember } from '../src/registry/members.ts';
+import { Recent } from '../src/registry/recent.ts';
 import type { RegistryAccess } from '../src/registry/transport.ts';
 import { openImageSources } from '../src/server/images.ts';
 import { issueServing, makeAuthority } from '../src/tls/issue.ts';
@@ -87,11 +92,11 @@ beforeAll(async () => {
   server = createServer({ cert, key }, (request, response) => registry.handle(request, response));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   host = `localhost:${(server.address() as AddressInfo).port}`;
-  access = { hosts: [host], plainHttp: [], mirrors: new Map(), ca: ca.cert, held: { bytes: 0 } };
+  access = { hosts: [host], plainHttp: [], mirrors: new Map(), ca: ca.cert, memory: bodyMemory(), nameServers: [] };
 });
 afterAll(() => {
   // Whatever was read, or broken off.
-  expect(access.held.bytes).toBe(0);
+  expect(access.memory.taken).toBe(0);
   server.closeAllConnections();
   server.close();
 });
@@ -113,7 +118,7 @@ const keyringOf = (credential: Credential): Keyring => [{ host: new URL(`https:/
 
 /** Finds an image and reads it. */
 async function readImage(reference: string, credentials: readonly Credential[], how: RegistryAccess) {
-  const { digest, read } = await findImage(reference, attemptsFor(reference, credentials.map(keyringOf), how), how);
+  const { digest, read } = await findImage('agents', reference, attemptsFor(reference, credentials.map(keyringOf), how), how);
   return { digest, configs: await read() };
 }
 
@@ -158,9 +163,11 @@ describe('an image', () => {
   });
 
   it.each([
-    { why: 'no platform', platform: undefined, config: 'amd64', read: 'amd64' },
+    // CRI-O takes it where nothing else fits.
+    { why: 'no platform', platform: undefined, config: 'amd64', read: '' },
     { why: 'no system', platform: { architecture: 'arm64' }, config: 'arm64', read: 'arm64' },
     { why: 'another case', platform: { os: 'Linux', architecture: 'AMD64' }, config: 'amd64', read: 'amd64' },
+    { why: 'an old name of its architecture', platform: { os: 'linux', architecture: 'armhf' }, config: 'amd64', read: 'arm' },
     { why: 'another name of its architecture', platform: { os: 'linux', architecture: 'x86_64' }, config: 'amd64', read: 'amd64' },
     {
       why: 'a platform that its configuration contradicts',
@@ -173,6 +180,21 @@ describe('an image', () => {
     registry.index('agent', [{ digest, size: 1, ...(platform ? { platform } : {}) }], '1');
     const { configs } = await readImage(`${host}/agent:1`, [], access);
     expect(configs.map(({ platform: found }) => found.architecture)).toEqual([read]);
+  });
+
+  it.each([
+    { why: 'no system', platform: { architecture: 'amd64' }, read: 'amd64' },
+    { why: 'no platform', platform: undefined, read: '' },
+  ])('in an index with $why counts, though its configuration says Windows', async ({ platform, read }) => {
+    const [one, blob] = [fresh().image('agent', PROGRAM, { architecture: 'arm64' }), bytes({ os: 'windows', config: { Cmd: ['hidden'] } })];
+    const config = { mediaType: `${OCI}.config.v1+json`, digest: registry.hold('agent', 'blobs', 'x', blob), size: blob.length };
+    const other = registry.hold('agent', 'manifests', `${OCI}.manifest.v1+json`, bytes({ schemaVersion: 2, config }));
+    registry.index('agent', [arm64(one), { digest: other, size: 1, ...(platform ? { platform } : {}) }], '1');
+    const { configs } = await readImage(`${host}/agent:1`, [], access);
+    expect(configs.map(({ platform: found, cmd }) => [found.os, found.architecture, cmd])).toEqual([
+      ['linux', 'arm64', PROGRAM.Cmd],
+      ['linux', read, ['hidden']],
+    ]);
   });
 
   it('of a registry that tells no digest is read by the digest of what it sends', async () => {
@@ -290,12 +312,14 @@ describe('a name that a URL would read as another host', () => {
     fresh();
     const keyring = readKeyring(JSON.stringify({ auths: { '*.azurecr.io': { username: 'u', password: 'p' } } }));
     const anywhere = { ...access, hosts: [] };
-    const error = await findImage(image, attemptsFor(image, [keyring], anywhere), anywhere).catch((thrown: unknown) => thrown);
+    const error = await findImage('agents', image, attemptsFor(image, [keyring], anywhere), anywhere).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ problem: 'broken', message: expect.stringContaining('is no image name') });
   });
 });
 
 describe('a hostile registry', () => {
+  const heapBefore = getHeapStatistics().used_heap_size;
+
   it('that changes the protocol is broken off', async () => {
     fresh();
     registry.before = (request) => {
@@ -326,6 +350,59 @@ describe('a hostile registry', () => {
     expect((await problem(`${host}/agent:1`)).message).toContain('an entry without size or sha256 digest');
   });
 
+  const hidden = '{"os":"linux","architecture":"amd64","config":{"Env":["LD_PRELOAD=/x"]},"config":{"Cmd":["x"]}}';
+  it.each([
+    { why: 'a configuration twice', config: hidden, says: 'has two members "config" in one object' },
+    {
+      why: 'variables twice, once in other letters',
+      config: '{"config":{"Env":["LD_PRELOAD=/x"],"Cmd":["x"],"\\u0045nv":[]}}',
+      says: 'has two members "Env" in one object',
+    },
+    { why: 'a label twice', config: '{"config":{"Labels":{"a":"1","a":"2"}}}', says: 'has two members "a" in one object' },
+  ])('cannot hide $why', async ({ config, says }) => {
+    const blob = Buffer.from(config);
+    const digest = fresh().hold('agent', 'blobs', 'application/octet-stream', blob);
+    const descriptor = { mediaType: `${OCI}.config.v1+json`, digest, size: blob.length };
+    registry.hold('agent', 'manifests', `${OCI}.manifest.v1+json`, bytes({ schemaVersion: 2, config: descriptor }), '1');
+    expect(await problem(`${host}/agent:1`)).toMatchObject({ problem: 'broken', message: expect.stringContaining(says) });
+  });
+
+  it.each([
+    { why: 'the platform of an entry', entry: (entry: object) => ({ ...entry, platform: { os: 'windows', OS: 'linux' } }), says: '"OS"' },
+    { why: 'an entry', entry: (entry: object) => ({ ...entry, Digest: 'x' }), says: '"Digest"' },
+  ])('cannot hide $why behind another spelling', async ({ entry, says }) => {
+    const [one, other] = [fresh().image('agent', PROGRAM), registry.image('agent', { Cmd: ['other'] })];
+    registry.index('agent', [amd64(one), entry(amd64(other))], '1');
+    expect((await problem(`${host}/agent:1`)).message).toContain(`${says}, which programs read differently`);
+  });
+
+  it('fills no memory with the name of a platform', async () => {
+    const digest = fresh().image('agent', PROGRAM);
+    registry.index('agent', [{ digest, size: 1, platform: { architecture: 'x'.repeat(1_000_000) } }], '1');
+    expect((await problem(`${host}/agent:1`)).message).toContain('has a platform of more than 50 characters');
+  });
+
+  it('that sends no end with an error is not waited for', async () => {
+    fresh();
+    registry.before = ({ method }, response) => {
+      if (method === 'HEAD') response.writeHead(200).end();
+      else response.writeHead(404).write('x');
+    };
+    expect(await problem(`${host}/agent:1@sha256:${'0'.repeat(64)}`)).toMatchObject({ problem: 'not-found' });
+  });
+
+  it('cannot hide the config of a manifest behind another spelling', async () => {
+    fresh();
+    const config = { mediaType: `${OCI}.config.v1+json`, digest: digestOf(bytes('x')), Digest: digestOf(bytes('y')), size: 1 };
+    registry.hold('agent', 'manifests', `${OCI}.manifest.v1+json`, bytes({ schemaVersion: 2, config }), '1');
+    expect((await problem(`${host}/agent:1`)).message).toContain('"Digest", which programs read differently');
+  });
+
+  it('may name labels as it likes', async () => {
+    fresh().image('agent', { ...PROGRAM, Labels: { os: '1', OS: '2', env: '3' }, Size: 1 }, { tags: ['1'] });
+    expect(await readImage(`${host}/agent:1`, [], access)).toMatchObject({ configs: [READ] });
+  });
+
   it('has the last of several variables of a name, as for a runtime', async () => {
     fresh().image('agent', { Cmd: ['x'], Env: ['A=1', 'B=2', 'A=3'] }, { tags: ['1'] });
     expect((await readImage(`${host}/agent:1`, [], access)).configs[0]?.env).toEqual(['A=3', 'B=2']);
@@ -336,6 +413,15 @@ describe('a hostile registry', () => {
     const type = 'x'.repeat(1_000_000);
     registry.hold('agent', 'manifests', `${OCI}.index.v1+json`, bytes({ mediaType: type, manifests: [] }), '1');
     expect((await problem(`${host}/agent:1`)).message.length).toBeLessThanOrEqual(500);
+  });
+
+  it('keeps nothing in memory of which a message shows the beginning', () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const errors = Array.from({ length: 100 }, (_, n) => new ImageError('broken', String(n).padEnd(2 ** 20, 'x')));
+    collect();
+    expect(errors).toHaveLength(100);
+    expect(getHeapStatistics().used_heap_size).toBeLessThan(heapBefore + 50 * 2 ** 20);
   });
 });
 
@@ -383,7 +469,7 @@ describe('any image name', () => {
     await fc.assert(
       fc.asyncProperty(fc.array(part, { maxLength: 9 }), async (parts) => {
         const image = parts.join('');
-        const error = await findImage(image, attemptsFor(image, [], nowhere), nowhere).catch((thrown: unknown) => thrown);
+        const error = await findImage('agents', image, attemptsFor(image, [], nowhere), nowhere).catch((thrown: unknown) => thrown);
         expect(error, image).toBeInstanceOf(ImageError);
         expect((error as ImageError).message).not.toMatch(/[\0\n]/);
       }),
@@ -613,12 +699,74 @@ describe('what a registry sends', () => {
     });
   });
 
-  it('is bounded for all requests together', async () => {
+  /** Sends as much as one document may have, and no end. */
+  const flood =
+    (mebibytes: number): Handler =>
+    ({ method, url = '' }, response) => {
+      if (!url.includes('/manifests/large')) return;
+      response.writeHead(200, { 'content-type': `${OCI}.index.v1+json` });
+      if (method === 'HEAD') response.end();
+      else response.write(Buffer.alloc(mebibytes * 1024 * 1024, ' '));
+    };
+
+  it('takes memory for one namespace only, which is free again after', async () => {
     fresh().image('agent', PROGRAM, { tags: ['1'] });
-    registry.hold('agent', 'manifests', `${OCI}.index.v1+json`, Buffer.alloc(3 * 1024 * 1024, ' '), 'large');
-    const held = { bytes: 30 * 1024 * 1024 };
-    expect(await problem(`${host}/agent:large`, [], { held })).toMatchObject({ problem: 'unavailable' });
-    await vi.waitFor(() => expect(held.bytes).toBe(30 * 1024 * 1024));
+    registry.before = flood(3);
+    const memory = bodyMemory();
+    const how = { ...access, memory };
+    const large = (owner: string, n: number) =>
+      findImage(owner, `${host}/agent:large${n}`, attemptsFor(`${host}/agent:large${n}`, [], how), how).catch((thrown: unknown) => thrown);
+    const flooding = Array.from({ length: 6 }, (_, n) => large('hostile', n));
+    await vi.waitFor(() => expect(memory.taken).toBeGreaterThan(4 * 1024 * 1024));
+    // Its own large document finds no room, those of another namespace do.
+    expect(memory.hasRoom('hostile', 8 * 1024 * 1024)).toBe(false);
+    expect(memory.hasRoom('others', 8 * 1024 * 1024)).toBe(true);
+    const errors = await Promise.all(flooding);
+    expect(errors.map((error) => (error as ImageError).problem)).toEqual(Array.from({ length: 6 }, () => 'unavailable'));
+    expect(errors.map((error) => (error as ImageError).message)).toContain(
+      'registries send more than 8 MiB at once for one namespace, or 32 MiB for all',
+    );
+    await vi.waitFor(() => expect(memory.taken).toBe(0));
+  });
+
+  it('is read where nothing is left, if it is as short as documents of images are', async () => {
+    fresh().image('agent', PROGRAM, { tags: ['1'] });
+    const memory = bodyMemory();
+    for (const owner of ['a', 'b', 'c', 'd']) memory.take(owner, 8 * 1024 * 1024);
+    expect(await readImage(`${host}/agent:1`, [], { ...access, memory })).toMatchObject({ configs: [READ] });
+    registry.image('agent', { ...PROGRAM, Labels: { text: 'x'.repeat(100_000) } }, { tags: ['2'] });
+    expect(await problem(`${host}/agent:2`, [], { memory })).toMatchObject({ problem: 'unavailable' });
+    await vi.waitFor(() => expect(memory.taken).toBe(32 * 1024 * 1024));
+  });
+
+  it('takes no more memory in parts of a byte than as a whole', () => {
+    const memory = bodyMemory();
+    const body = new Body(memory, 'agents', 1024 * 1024);
+    const part = Buffer.from('x');
+    let added = 0;
+    while (body.add(part)) added++;
+    expect(added).toBe(1024 * 1024);
+    expect(body.bytes.toString()).toBe('x'.repeat(1024 * 1024));
+    expect(memory.taken).toBe(1024 * 1024 - 64 * 1024);
+    body.release();
+    body.release();
+    expect([memory.taken, body.bytes.length]).toEqual([0, 0]);
+  });
+
+  it('is read no further once one platform cannot be read', async () => {
+    const [good, gone] = [fresh().image('agent', PROGRAM), digestOf(bytes('gone'))];
+    registry.index('agent', [amd64(good), arm64(gone)], '1');
+    const memory = bodyMemory();
+    registry.before = ({ url = '' }, response) => {
+      const isConfig = url.includes('/blobs/');
+      if (!isConfig && !url.includes(gone)) return;
+      response.writeHead(200).write(isConfig ? Buffer.alloc(1024 * 1024) : '{');
+      if (!isConfig) void vi.waitFor(() => expect(memory.taken).toBeGreaterThan(0)).then(() => response.end());
+    };
+    expect(await problem(`${host}/agent:1`, [], { memory })).toMatchObject({ message: expect.stringContaining('has digest') });
+    // The connection to the other is closed within a few turns, and not at its time limit.
+    for (let turn = 0; turn < 100 && memory.taken > 0; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(memory.taken).toBe(0);
   });
 });
 
@@ -631,7 +779,7 @@ describe('lookups', () => {
     workingDir: '',
     user: '',
   };
-  const anyAccess: RegistryAccess = { hosts: [], plainHttp: [], mirrors: new Map(), ca: '', held: { bytes: 0 } };
+  const anyAccess: RegistryAccess = { hosts: [], plainHttp: [], mirrors: new Map(), ca: '', memory: bodyMemory(), nameServers: [] };
 
   const as = (password: string): Attempt => ({ repository: 'r/agent', credential: secret('u', password) });
 
@@ -639,7 +787,7 @@ describe('lookups', () => {
   function counted({ fails = (): ImageError | undefined => undefined } = {}) {
     const calls = { found: 0, read: 0 };
     let now = 0;
-    const find = async (reference: string): Promise<FoundImage> => {
+    const find = async (_owner: string, reference: string): Promise<FoundImage> => {
       calls.found++;
       const failure = fails();
       if (failure) throw failure;
@@ -709,7 +857,7 @@ describe('lookups', () => {
   it('are 32 at a time, 8 of one namespace, and the rest wait', async () => {
     const held: (() => void)[] = [];
     let now = 0;
-    const find = async (reference: string): Promise<FoundImage> => {
+    const find = async (_owner: string, reference: string): Promise<FoundImage> => {
       await new Promise<void>((release) => held.push(release));
       return { digest: digestOf(bytes(reference)), read: async () => [config] };
     };
@@ -737,5 +885,115 @@ describe('lookups', () => {
     await lookups.find('agents', 'r/agent:0', []);
     await lookups.find('agents', 'r/agent:1099', []);
     expect(calls.read - before).toBe(1);
+  });
+
+  it('of one namespace leave places for those of others, where many wait', async () => {
+    const held: (() => void)[] = [];
+    const find = async (_owner: string, reference: string): Promise<FoundImage> => {
+      await new Promise<void>((release) => held.push(release));
+      return { digest: digestOf(bytes(reference)), read: async () => [config] };
+    };
+    const lookups = openLookups(anyAccess, find);
+    const ask = (owner: string, count: number) =>
+      Array.from({ length: count }, (_, n) => lookups.find(owner, `r/${owner}:${n}`, []).catch((error: unknown) => error));
+    const hostile = ask('hostile', 1_100);
+    const others = ['b', 'c', 'd', 'e'].flatMap((owner) => ask(owner, 8));
+    for (let left = 50; left > 0; left--) {
+      held.shift()?.();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const refused = await Promise.race(hostile.slice(-1));
+    expect(refused).toMatchObject({ problem: 'unavailable', message: expect.stringContaining('250 of one namespace') });
+    for (const each of await Promise.all(others)) expect(each).not.toBeInstanceOf(Error);
+    const ends = setInterval(() => held.shift()?.(), 0);
+    await Promise.all(hostile);
+    clearInterval(ends);
+  });
+});
+
+describe('what is remembered', () => {
+  it('is dropped once it has expired, before anything that still counts', () => {
+    let now = 0;
+    const recent = new Recent<string>(
+      10,
+      () => 1,
+      () => now,
+    );
+    recent.set('kept', 'x', 60_000);
+    for (let n = 0; n < 9; n++) recent.set(`failure ${n}`, 'x', 1_000);
+    now = 2_000;
+    for (let n = 0; n < 9; n++) recent.set(`later ${n}`, 'x', 60_000);
+    expect(recent.get('kept')).toBe('x');
+    expect(recent.get('failure 0')).toBeUndefined();
+    now = 60_000;
+    expect(recent.get('kept')).toBeUndefined();
+  });
+
+  it('of failures is bounded by their length', async () => {
+    const { calls, lookups } = failing('x'.repeat(500));
+    const fill = async (count: number): Promise<void> => {
+      for (let n = 0; n < count; n++) await expect(lookups.find('agents', `r/agent:${n}`, [])).rejects.toThrow('x');
+    };
+    await fill(2_000);
+    await fill(1);
+    // The first was forgotten: 2 MiB hold some 1,400 of these.
+    expect(calls.found).toBe(2_001);
+  });
+
+  it('of a failure does not hold what was under way', async () => {
+    const { lookups } = failing('down');
+    const [first, second] = [
+      await lookups.find('agents', 'r/agent:1', []).catch((e: unknown) => e),
+      await lookups.find('agents', 'r/agent:1', []).catch((e: unknown) => e),
+    ];
+    expect(second).toEqual(first);
+    expect(second).not.toBe(first);
+  });
+
+  function failing(message: string) {
+    const calls = { found: 0 };
+    const find = async (): Promise<FoundImage> => {
+      calls.found++;
+      throw new ImageError('not-found', message);
+    };
+    return { calls, lookups: openLookups(access, find, () => 0) };
+  }
+});
+
+describe('a member of JSON', () => {
+  /** Text of JSON, and whether an object in it has a name twice; names are escaped in several ways. */
+  const name = fc.constantFrom('a', 'b', '', '"', '\\', 'Env', '\u212a', '__proto__', '{', ',');
+  const escaped = (text: string): string =>
+    `"${[...text].map((character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')}"`;
+  type Written = { readonly text: string; readonly repeats: boolean };
+  const { value } = fc.letrec<{ value: Written; list: Written; object: Written; plain: Written }>((tie) => ({
+    value: fc.oneof({ depthSize: 'small', withCrossShrink: true }, tie('plain'), tie('list'), tie('object')),
+    plain: fc.oneof(fc.string(), fc.integer(), fc.constant(null)).map((each) => ({ text: JSON.stringify(each), repeats: false })),
+    list: fc.array(tie('value'), { maxLength: 4 }).map((values) => ({
+      text: `[${values.map(({ text }) => text).join(', ')}]`,
+      repeats: values.some(({ repeats }) => repeats),
+    })),
+    object: fc.array(fc.tuple(name, fc.boolean(), tie('value')), { maxLength: 4 }).map((members) => ({
+      text: `{${members.map(([each, escapes, { text }]) => `${escapes ? escaped(each) : JSON.stringify(each)} : ${text}`).join(',')}}`,
+      repeats: new Set(members.map(([each]) => each)).size < members.length || members.some(([, , { repeats }]) => repeats),
+    })),
+  }));
+
+  it('that an object has twice is found, and no other', () => {
+    fc.assert(
+      fc.property(value, ({ text, repeats }) => {
+        JSON.parse(text);
+        expect(repeatedMember(text) !== undefined, text).toBe(repeats);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
+  it('is found however deep it is, and among many', () => {
+    const deep = `${'{"a":['.repeat(20_000)}{"x":1,"x":2}${']}'.repeat(20_000)}`;
+    expect(repeatedMember(deep)).toBe('x');
+    const many = `{${Array.from({ length: 60_000 }, (_, n) => `"${n}":0`).join(',')},"7":1}`;
+    expect(repeatedMember(many)).toBe('7');
+    expect(repeatedMember(`{"a":"${'\\\\\\"'.repeat(1_000_000)}","b":"x"}`)).toBeUndefined();
   });
 });

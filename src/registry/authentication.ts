@@ -5,7 +5,7 @@
 
 import type { Credential } from './credentials.ts';
 import { ImageError } from './image-error.ts';
-import { type RegistryAccess, send } from './transport.ts';
+import { type RegistryAccess, type RegistryRequest, send } from './transport.ts';
 
 const MAX_TOKEN_BYTES = 64 * 1024;
 
@@ -33,6 +33,9 @@ function basic({ username, password }: Credential): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
+/** What all requests for one image have in common. */
+type Asker = Pick<RegistryRequest<unknown>, 'owner' | 'signal'>;
+
 /**
  * The value of Authorization that responds to a registry's challenge.
  *
@@ -46,13 +49,13 @@ export async function authorize(
   header: string,
   scope: string,
   credential: Credential | undefined,
-  signal: AbortSignal,
+  asker: Asker,
   access: RegistryAccess,
   namedByListed: boolean,
 ): Promise<string | undefined> {
   const challenges = readChallenges(header);
   const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
-  if (bearer) return `Bearer ${await fetchToken(bearer.parameters, scope, credential, signal, access, namedByListed)}`;
+  if (bearer) return `Bearer ${await fetchToken(bearer.parameters, scope, credential, asker, access, namedByListed)}`;
   return credential && credential.username !== '' && challenges.some(({ scheme }) => scheme === 'basic') ? basic(credential) : undefined;
 }
 
@@ -60,7 +63,7 @@ async function fetchToken(
   { realm = '', service = '', scope: asked = '' }: Challenge['parameters'],
   scope: string,
   credential: Credential | undefined,
-  signal: AbortSignal,
+  asker: Asker,
   access: RegistryAccess,
   namedByListed: boolean,
 ): Promise<string> {
@@ -68,7 +71,7 @@ async function fetchToken(
     throw new ImageError('broken', `the registry asks for a token of ${JSON.stringify(realm.slice(0, 100))}, which is no URL`);
   const url = new URL(realm);
   const parameters = { ...(service === '' ? {} : { service }), scope: asked === '' ? scope : asked };
-  const common = { signal, maxBytes: MAX_TOKEN_BYTES, isNamed: true, namedByListed };
+  const common = { ...asker, maxBytes: MAX_TOKEN_BYTES, read: readToken, isNamed: true, namedByListed };
   const exchanged = credential !== undefined && credential.identityToken !== '';
   const form = {
     ...parameters,
@@ -77,7 +80,7 @@ async function fetchToken(
     refresh_token: credential?.identityToken ?? '',
   };
   if (!exchanged) for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value);
-  const { status, body } = exchanged
+  const response = exchanged
     ? await send(
         url,
         {
@@ -90,17 +93,24 @@ async function fetchToken(
       )
     : await send(url, { ...common, method: 'GET', headers: credential ? { authorization: basic(credential) } : {} }, access);
   const where = `the authorization server ${url.host}`;
+  const { status } = response;
   if (status === 429) throw new ImageError('limited', `${where} limits requests (429)`);
   if (status >= 500) throw new ImageError('unavailable', `${where} responds with ${status}`);
-  if (status !== 200)
+  if (!('content' in response))
     throw new ImageError('unauthorized', `${where} refuses ${credential ? 'the credentials' : 'anonymous access'} (${status})`);
+  if (response.content !== undefined) return response.content;
+  throw new ImageError('broken', `${where} sends no token`);
+}
+
+/** Reads the response of an authorization server; undefined where it holds no token. */
+function readToken(body: Buffer): string | undefined {
   try {
     const { token, access_token: other } = JSON.parse(body.toString()) as { token?: unknown; access_token?: unknown };
     const found = [token, other].find((value) => typeof value === 'string' && value !== '');
     // A line break would end the header.
-    if (typeof found === 'string' && /^[\x21-\x7e]+$/.test(found)) return found;
+    return typeof found === 'string' && /^[\x21-\x7e]+$/.test(found) ? found : undefined;
   } catch {
-    // Said below; the body may hold a token.
+    // Its message would repeat the body, which may hold a token.
+    return undefined;
   }
-  throw new ImageError('broken', `${where} sends no token`);
 }

@@ -10,7 +10,7 @@ import { authorize } from './authentication.ts';
 import { type Credential, credentialsFor, type Keyring } from './credentials.ts';
 import { ACCEPTED, DIGEST, digestOf, type Manifest, readConfig, readManifest, verify } from './documents.ts';
 import { ImageError } from './image-error.ts';
-import { isListed, type RegistryAccess, type RegistryResponse, schemeOf, send } from './transport.ts';
+import { isListed, type RegistryAccess, type RegistryRequest, type RegistryResponse, schemeOf, send } from './transport.ts';
 
 const MANIFEST_BYTES = 4 * 1024 * 1024;
 const CONFIG_BYTES = 8 * 1024 * 1024;
@@ -38,6 +38,8 @@ export interface FoundImage {
 
 /** One image, at one registry, with one credential. */
 interface Session {
+  /** The namespace that asks. */
+  readonly owner: string;
   readonly reference: string;
   /** Its tag, or its digest. */
   readonly wanted: string;
@@ -71,19 +73,27 @@ export function attemptsFor(reference: string, keyrings: readonly Keyring[], { m
 /**
  * Asks for the digest of an image: one small request, which also shows that the credential may read it.
  *
+ * @param owner the namespace that asks
  * @param attempts in order; the first that succeeds counts
  * @throws ImageError what the image's own registry said, to the first credential
  */
-export async function findImage(reference: string, attempts: readonly Attempt[], access: RegistryAccess): Promise<FoundImage> {
-  const signal = AbortSignal.timeout(TOTAL_MS);
+export async function findImage(
+  owner: string,
+  reference: string,
+  attempts: readonly Attempt[],
+  access: RegistryAccess,
+): Promise<FoundImage> {
+  const stop = new AbortController();
+  const signal = AbortSignal.any([AbortSignal.timeout(TOTAL_MS), stop.signal]);
   const failures = new Map<string, ImageError>();
   const ended = new Set<string>();
   for (const { repository, credential } of attempts) {
     if (ended.has(repository)) continue;
     try {
-      const session = openSession(reference, repository, credential, access, signal);
+      const session = openSession(owner, reference, repository, credential, access, signal);
       const found = await resolve(session);
-      return { digest: found, read: () => readConfigs(session, found) };
+      // Where one platform cannot be read, the requests for the others end too.
+      return { digest: found, read: () => readConfigs(session, found).finally(() => stop.abort()) };
     } catch (error) {
       if (!(error instanceof ImageError)) throw error;
       if (!failures.has(repository)) failures.set(repository, error);
@@ -95,6 +105,7 @@ export async function findImage(reference: string, attempts: readonly Attempt[],
 }
 
 function openSession(
+  owner: string,
   reference: string,
   repository: string,
   credential: Credential | undefined,
@@ -112,7 +123,7 @@ function openSession(
   const asked = URL.canParse(base) ? new URL(base) : undefined;
   const isAsked = asked !== undefined && [asked.host, `${asked.hostname}:${DEFAULT_PORTS[asked.protocol]}`].includes(host.toLowerCase());
   if (!isName || !HOST.test(host) || !isAsked) throw new ImageError('broken', `image ${quote(reference)} is no image name`);
-  return { reference, wanted, base, repository: path, credential, access, signal, authorization: undefined };
+  return { owner, reference, wanted, base, repository: path, credential, access, signal, authorization: undefined };
 }
 
 async function readConfigs(session: Session, digest: string): Promise<readonly ImageConfig[]> {
@@ -127,14 +138,8 @@ async function readConfigs(session: Session, digest: string): Promise<readonly I
       return { platform: entry.platform, config: await config };
     }),
   );
-  // A node chooses by what the index says of a platform, and by the configuration only where it says nothing.
-  const placed = configs.map(({ platform, config }) => {
-    const isNamed = platform.os !== '' || platform.architecture !== '';
-    return { ...config, platform: isNamed ? { ...platform, os: 'linux' } : config.platform };
-  });
-  const linux = placed.filter(({ platform }) => ['linux', ''].includes(platform.os));
-  if (linux.length === 0) throw new ImageError('no-linux', `image ${quote(session.reference)} has no image for Linux`);
-  return linux;
+  // The index decides where an image may run, whatever its configuration says: see readManifest.
+  return configs.map(({ platform, config }) => ({ ...config, platform: { ...platform, os: 'linux' } }));
 }
 
 async function configDigest(session: Session, digest: string): Promise<string> {
@@ -147,34 +152,45 @@ async function configDigest(session: Session, digest: string): Promise<string> {
 async function resolve(session: Session): Promise<string> {
   const { wanted } = session;
   const path = `/manifests/${wanted}`;
-  const { headers } = await ask(session, 'HEAD', path, MANIFEST_BYTES);
+  const { headers } = await ask(session, 'HEAD', path, MANIFEST_BYTES, () => undefined);
   if (DIGEST.test(wanted)) return wanted;
   const digest = headers['docker-content-digest'];
   if (typeof digest === 'string' && DIGEST.test(digest)) return digest;
-  return digestOf((await ask(session, 'GET', path, MANIFEST_BYTES)).body);
+  return (await ask(session, 'GET', path, MANIFEST_BYTES, digestOf)).content;
 }
 
 async function manifestOf(session: Session, digest: string): Promise<Manifest> {
   const what = `a manifest of image ${quote(session.reference)}`;
-  const { body, headers } = await ask(session, 'GET', `/manifests/${digest}`, MANIFEST_BYTES);
-  verify(what, body, digest);
-  return readManifest(what, body, headers['content-type'] ?? '');
+  const response = await ask(session, 'GET', `/manifests/${digest}`, MANIFEST_BYTES, (body, headers) => {
+    verify(what, body, digest);
+    return readManifest(what, body, headers['content-type'] ?? '');
+  });
+  return response.content;
 }
 
 async function configOf(session: Session, digest: string): Promise<ImageConfig> {
   const what = `the config of image ${quote(session.reference)}`;
-  const { body } = await ask(session, 'GET', `/blobs/${digest}`, CONFIG_BYTES);
-  verify(what, body, digest);
-  return readConfig(what, body);
+  const response = await ask(session, 'GET', `/blobs/${digest}`, CONFIG_BYTES, (body) => {
+    verify(what, body, digest);
+    return readConfig(what, body);
+  });
+  return response.content;
 }
 
 /** One request, again with authorization where the registry asks for it, and for a blob wherever it is sent on. */
-async function ask(session: Session, method: 'GET' | 'HEAD', path: string, maxBytes: number): Promise<RegistryResponse> {
+async function ask<T>(
+  session: Session,
+  method: 'GET' | 'HEAD',
+  path: string,
+  maxBytes: number,
+  read: RegistryRequest<T>['read'],
+): Promise<Extract<RegistryResponse<T>, { readonly content: T }>> {
   const url = new URL(`${session.base}${path}`);
-  const { access, signal, reference } = session;
-  const attempt = (): Promise<RegistryResponse> => {
+  const { access, owner, signal, reference } = session;
+  const common = { owner, signal, method, maxBytes, read };
+  const attempt = (): Promise<RegistryResponse<T>> => {
     const authorization: Record<string, string> = session.authorization ? { authorization: session.authorization } : {};
-    return send(url, { method, headers: { accept: ACCEPTED, ...authorization }, maxBytes, signal }, access);
+    return send(url, { ...common, headers: { accept: ACCEPTED, ...authorization } }, access);
   };
   let response = await attempt();
   const challenge = response.headers['www-authenticate'];
@@ -183,7 +199,7 @@ async function ask(session: Session, method: 'GET' | 'HEAD', path: string, maxBy
       challenge,
       `repository:${session.repository}:pull`,
       session.credential,
-      signal,
+      { owner, signal },
       access,
       isListed(url.host, access),
     );
@@ -199,11 +215,11 @@ async function ask(session: Session, method: 'GET' | 'HEAD', path: string, maxBy
     // The server of the blob is told nothing of the credentials.
     response = await send(
       new URL(target, url),
-      { method, headers: { accept: '*/*' }, maxBytes, signal, isNamed: true, namedByListed: isListed(url.host, access) },
+      { ...common, headers: { accept: '*/*' }, isNamed: true, namedByListed: isListed(url.host, access) },
       access,
     );
   }
-  if (response.status === 200) return response;
+  if ('content' in response) return response;
   const { status } = response;
   const where = `registry ${url.host}`;
   const who = session.credential ? 'the credentials' : 'anonymous access';

@@ -21,9 +21,9 @@ export class ImageError extends ExpectedError {
   override readonly name = 'ImageError';
   readonly problem: ImageProblem;
 
-  /** @param message may hold what a registry sent: it is cut, since failures are remembered */
+  /** @param message may hold what a registry sent: it is cut, and copied, since a part of a text keeps the whole in memory */
   constructor(problem: ImageProblem, message: string) {
-    super(message.slice(0, LONGEST_MESSAGE));
+    super(Buffer.from(message.slice(0, LONGEST_MESSAGE)).toString());
     this.problem = problem;
   }
 

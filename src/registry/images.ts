@@ -8,7 +8,8 @@ import { attemptsFor } from './client.ts';
 import { type Keyring, readKeyring } from './credentials.ts';
 import { type EntrypointMap, mapped } from './entrypoint-map.ts';
 import { ImageError } from './image-error.ts';
-import { type Lookups, Recent, type Source } from './lookups.ts';
+import type { Lookups, Source } from './lookups.ts';
+import { Recent } from './recent.ts';
 import type { RegistryAccess } from './transport.ts';
 
 /** Text of a pull secret; `forbidden`, `missing`, or `other`: a Secret of a type that holds no credentials for registries. */
@@ -58,20 +59,20 @@ const TOTAL_MS = 7_000;
 
 /** Opens what looks images up. It remembers what it read. */
 export function openImages(sources: ImageSources, clock: () => number = Date.now): (request: ImageRequest) => Promise<LookedUp> {
-  const secrets = new Recent<{ readonly until: number; readonly keyring: Promise<PodKeyring> }>(MAX_SECRETS);
+  const secrets = new Recent<Promise<PodKeyring>>(MAX_SECRETS, () => 1, clock);
 
   const podKeyring = (namespace: string, name: string): Promise<PodKeyring> => {
     const key = `${namespace}/${name}`;
     const known = secrets.get(key);
-    if (known !== undefined && known.until > clock()) return known.keyring;
+    if (known !== undefined) return known;
     const secret = sources.readPullSecret?.(namespace, name) ?? Promise.resolve('missing' as const);
     const keyring = secret.then((found) =>
       keyringOf(found, quote(name), `ClusterRole ${sources.pullSecretsRole} in namespace ${namespace}`),
     );
-    secrets.set(key, { keyring, until: clock() + SECRET_MS });
+    secrets.set(key, keyring, clock() + SECRET_MS);
     keyring.then(
       ({ problem }) => {
-        if (problem !== undefined) secrets.set(key, { keyring, until: clock() + MISSING_MS });
+        if (problem !== undefined) secrets.set(key, keyring, clock() + MISSING_MS);
       },
       () => secrets.delete(key),
     );

@@ -4,18 +4,20 @@ import { createHash } from 'node:crypto';
 import { repositoryOf } from '../sideload/image.ts';
 import type { ImageConfig } from '../sideload/image-facts.ts';
 import { type Attempt, type FoundImage, findImage } from './client.ts';
-import { ImageError } from './image-error.ts';
+import { ImageError, type ImageProblem } from './image-error.ts';
+import { Recent } from './recent.ts';
+import { Shares } from './shares.ts';
 import type { RegistryAccess } from './transport.ts';
 
 /** Lookups that are under way at once: in all, and of one namespace, whose slow registry must not hold up the others. */
 const [IN_FLIGHT, IN_FLIGHT_OF_ONE] = [32, 8];
 /** How long a lookup waits for others to end. */
 const WAIT_MS = 3_000;
-const MOST_WAITING = 1_000;
+const [MOST_WAITING, MOST_WAITING_OF_ONE] = [1_000, 250];
 /** Of what images run: 1,024 of them, fewer if they are large. */
 const [CONFIGS_BYTES, CONFIG_BYTES] = [32 * 1024 * 1024, 32 * 1024];
-/** Names of images and their digests; more than a burst of pods has. */
-const MAX_NAMES = 4096;
+/** Of names of images, with their digests or failures: 4,096 digests, more than a burst of pods has, and fewer if there are failures. */
+const [NAMES_BYTES, NAME_BYTES] = [2 * 1024 * 1024, 512];
 /** How long a tag means the same digest, and a failure is not tried again. */
 const [FOUND_MS, FAILED_MS] = [30_000, 15_000];
 /** A registry that was unavailable is asked again within the time that an API server waits for a webhook, 10 s. */
@@ -41,96 +43,53 @@ export interface Lookups {
   readonly inFlight: () => number;
 }
 
-type Find = (reference: string, attempts: readonly Attempt[], access: RegistryAccess) => Promise<FoundImage>;
-
-/** A map that forgets what was used least recently. */
-export class Recent<T> {
-  readonly #values = new Map<string, T>();
-  readonly #limit: number;
-  readonly #weigh: (value: T) => number;
-  #weight = 0;
-
-  /**
-   * @param limit of the weight of all values
-   * @param weigh what a value counts
-   */
-  constructor(limit: number, weigh: (value: T) => number = () => 1) {
-    this.#limit = limit;
-    this.#weigh = weigh;
-  }
-
-  get(key: string): T | undefined {
-    const value = this.#values.get(key);
-    if (value !== undefined) this.set(key, value);
-    return value;
-  }
-
-  set(key: string, value: T): void {
-    this.delete(key);
-    this.#values.set(key, value);
-    this.#weight += this.#weigh(value);
-    for (const oldest of this.#values.keys()) {
-      if (this.#weight <= this.#limit) break;
-      this.delete(oldest);
-    }
-  }
-
-  delete(key: string): void {
-    const value = this.#values.get(key);
-    if (value !== undefined && this.#values.delete(key)) this.#weight -= this.#weigh(value);
-  }
-}
+type Find = (owner: string, reference: string, attempts: readonly Attempt[], access: RegistryAccess) => Promise<FoundImage>;
 
 /** Lets so many through at once. */
 class Slots {
-  readonly #taken = new Map<string, number>();
-  #total = 0;
+  readonly #taken = new Shares(IN_FLIGHT, IN_FLIGHT_OF_ONE);
+  readonly #places = new Shares(MOST_WAITING, MOST_WAITING_OF_ONE);
   #waiting: { readonly owner: string; readonly enter: () => void }[] = [];
 
   /** @throws ImageError when there was no room for too long */
   async use<T>(owner: string, work: () => Promise<T>): Promise<T> {
-    if (!this.#hasRoom(owner)) await this.#wait(owner);
-    this.#count(owner, 1);
+    if (!this.#taken.take(owner)) await this.#wait(owner);
     try {
       return await work();
     } finally {
-      this.#count(owner, -1);
-      const next = this.#waiting.find((each) => this.#hasRoom(each.owner));
-      if (next) {
-        this.#waiting = this.#waiting.filter((each) => each !== next);
-        next.enter();
-      }
+      this.#taken.give(owner);
+      this.#waiting.find((each) => this.#taken.take(each.owner))?.enter();
     }
   }
 
   get taken(): number {
-    return this.#total;
+    return this.#taken.taken;
   }
 
-  #hasRoom(owner: string): boolean {
-    return this.#total < IN_FLIGHT && (this.#taken.get(owner) ?? 0) < IN_FLIGHT_OF_ONE;
-  }
-
-  #count(owner: string, change: 1 | -1): void {
-    this.#total += change;
-    const of = (this.#taken.get(owner) ?? 0) + change;
-    if (of > 0) this.#taken.set(owner, of);
-    else this.#taken.delete(owner);
-  }
-
+  /** Ends when a slot was taken for the owner. */
   #wait(owner: string): Promise<void> {
-    if (this.#waiting.length >= MOST_WAITING)
-      return Promise.reject(new ImageError('unavailable', `${MOST_WAITING} images wait to be looked up`));
+    if (!this.#places.take(owner))
+      return Promise.reject(
+        new ImageError(
+          'unavailable',
+          `too many images wait to be looked up: ${MOST_WAITING_OF_ONE} of one namespace, or ${MOST_WAITING} in all`,
+        ),
+      );
+    const leave = (waiting: { readonly owner: string }): void => {
+      this.#places.give(owner);
+      this.#waiting = this.#waiting.filter((each) => each !== waiting);
+    };
     return new Promise((resolve, reject) => {
       const waiting = {
         owner,
         enter: () => {
           clearTimeout(limit);
+          leave(waiting);
           resolve();
         },
       };
       const limit = setTimeout(() => {
-        this.#waiting = this.#waiting.filter((each) => each !== waiting);
+        leave(waiting);
         reject(new ImageError('unavailable', `too many images are being looked up: none ended within ${WAIT_MS / 1000} s`));
       }, WAIT_MS);
       this.#waiting.push(waiting);
@@ -138,19 +97,24 @@ class Slots {
   }
 }
 
-/** What is remembered of a name. */
-type Known = { readonly until: number } & ({ readonly digest: string } | { readonly failure: ImageError });
+/** What is remembered of a name. Not the error itself: its stack holds what was under way. */
+type Known = { readonly digest: string } | { readonly problem: ImageProblem; readonly message: string };
+
+/** Two bytes for a character at most. */
+function weigh(known: Known): number {
+  return NAME_BYTES + ('message' in known ? 2 * known.message.length : 0);
+}
 
 /**
  * @param clock milliseconds
  */
 export function openLookups(access: RegistryAccess, find: Find = findImage, clock: () => number = Date.now): Lookups {
-  const names = new Recent<Known>(MAX_NAMES);
+  const names = new Recent<Known>(NAMES_BYTES, weigh, clock);
   /**
    * By repository and digest. The registry itself said within FOUND_MS that the pod may read that image; of what another registry
    * holds it can say anything.
    */
-  const configs = new Recent<{ readonly read: readonly ImageConfig[]; readonly bytes: number }>(CONFIGS_BYTES, ({ bytes }) => bytes);
+  const configs = new Recent<{ readonly read: readonly ImageConfig[]; readonly bytes: number }>(CONFIGS_BYTES, ({ bytes }) => bytes, clock);
   const running = new Map<string, Promise<Image & { readonly source: Source }>>();
 
   const slots = new Slots();
@@ -162,18 +126,20 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
     attempts: readonly Attempt[],
   ): Promise<Image & { readonly source: Source }> => {
     try {
-      const found = await find(reference, attempts, access);
+      const found = await find(owner, reference, attempts, access);
       const { digest } = found;
       const image = imageKey(reference, digest);
       const held = configs.get(image);
       const read = held?.read ?? (await found.read());
       configs.set(image, held ?? { read, bytes: Math.max(CONFIG_BYTES, JSON.stringify(read).length) });
       // By its digest too: so is an image that was looked up named when the API server asks again.
-      for (const name of [key, keyOf(owner, `${reference}@${digest}`, attempts)]) names.set(name, { digest, until: clock() + FOUND_MS });
+      for (const name of [key, keyOf(owner, `${reference}@${digest}`, attempts)]) names.set(name, { digest }, clock() + FOUND_MS);
       return { digest, configs: read, source: held ? 'digest' : 'registry' };
     } catch (error) {
-      if (error instanceof ImageError)
-        names.set(key, { failure: error, until: clock() + (error.problem === 'unavailable' ? UNAVAILABLE_MS : FAILED_MS) });
+      if (error instanceof ImageError) {
+        const { problem, message } = error;
+        names.set(key, { problem, message }, clock() + (problem === 'unavailable' ? UNAVAILABLE_MS : FAILED_MS));
+      }
       throw error;
     }
   };
@@ -182,8 +148,8 @@ export function openLookups(access: RegistryAccess, find: Find = findImage, cloc
     find: async (owner, reference, attempts) => {
       const key = keyOf(owner, reference, attempts);
       const known = names.get(key);
-      if (known !== undefined && known.until > clock()) {
-        if ('failure' in known) throw known.failure;
+      if (known !== undefined) {
+        if ('problem' in known) throw new ImageError(known.problem, known.message);
         const held = configs.get(imageKey(reference, known.digest));
         if (held) return { digest: known.digest, configs: held.read, source: 'cache' };
       }

@@ -1,18 +1,19 @@
 /** Requests to registries, bounded in time and size, to addresses that they may go to. */
 
-import { lookup as resolve } from 'node:dns';
 import { type IncomingHttpHeaders, type RequestOptions, request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls';
 import { isPublic } from './addresses.ts';
+import { Body } from './body.ts';
+import { addressesOf } from './dns.ts';
 import { ImageError } from './image-error.ts';
+import type { Shares } from './shares.ts';
 
 const CONNECT_MS = 1_000;
 const REQUEST_MS = 3_000;
-
-/** All bodies that are being received from registries, together: the webhook's memory is bounded. */
-const ALL_BODIES_BYTES = 32 * 1024 * 1024;
+/** More addresses than a registry needs: each may be tried within CONNECT_MS. */
+const MOST_ADDRESSES = 8;
 
 /** Which registries may be asked, and how. Hosts are written with their port, if it is not the default. */
 export interface RegistryAccess {
@@ -24,16 +25,22 @@ export interface RegistryAccess {
   readonly mirrors: ReadonlyMap<string, string>;
   /** CAs in PEM, beside those of Node.js. */
   readonly ca: string;
-  /** Bytes of bodies that are being received, of all requests. */
-  readonly held: { bytes: number };
+  /** For the bodies of all requests. */
+  readonly memory: Shares;
+  /** Name servers, with ports, for hosts that are not listed; empty: those of the system. */
+  readonly nameServers: readonly string[];
 }
 
-export interface RegistryRequest {
+export interface RegistryRequest<T> {
   readonly method: 'GET' | 'HEAD' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** The namespace for which the request is sent: the body counts as its own. */
+  readonly owner: string;
   /** A longer response ends the request. */
   readonly maxBytes: number;
+  /** Takes what counts from the body of a response of 200, which is then gone. */
+  readonly read: (body: Buffer, headers: IncomingHttpHeaders) => T;
   /** Ends it from outside: the time for all requests of one image. */
   readonly signal: AbortSignal;
   /** Whether a registry that may be asked has named this host: it is on the Internet, or listed, like every other. */
@@ -42,11 +49,10 @@ export interface RegistryRequest {
   readonly namedByListed?: boolean;
 }
 
-export interface RegistryResponse {
-  readonly status: number;
-  readonly headers: IncomingHttpHeaders;
-  readonly body: Buffer;
-}
+/** The content is what was read of a response of 200. */
+export type RegistryResponse<T> =
+  | { readonly status: number; readonly headers: IncomingHttpHeaders }
+  | { readonly status: 200; readonly headers: IncomingHttpHeaders; readonly content: T };
 
 /** The URL scheme by which a host is asked. */
 export function schemeOf(host: string, { plainHttp }: RegistryAccess): 'http' | 'https' {
@@ -66,16 +72,20 @@ export function isListed(host: string, { hosts, plainHttp }: RegistryAccess): bo
 }
 
 /** Addresses on the Internet only; decided on the address that is connected to, so that no name can hide one. */
-const lookupPublic: LookupFunction = (hostname, options, callback) => {
-  resolve(hostname, { ...options, all: true }, (error, addresses) => {
-    const allowed = error ? [] : addresses.filter(({ address }) => isPublic(address));
-    const [first] = allowed;
-    if (error) callback(error, '');
-    else if (first === undefined) callback(forbiddenAddress(hostname, addresses[0]?.address ?? ''), '');
-    else if (options.all) callback(null, allowed);
-    else callback(null, first.address, first.family);
-  });
-};
+function publicLookup({ nameServers }: RegistryAccess): LookupFunction {
+  return (hostname, options, callback) => {
+    addressesOf(hostname, nameServers).then(
+      (addresses) => {
+        const allowed = addresses.filter(({ address }) => isPublic(address)).slice(0, MOST_ADDRESSES);
+        const [first] = allowed;
+        if (first === undefined) callback(forbiddenAddress(hostname, addresses[0]?.address ?? ''), '');
+        else if (options.all) callback(null, allowed);
+        else callback(null, first.address, first.family);
+      },
+      (error: Error) => callback(error, ''),
+    );
+  };
+}
 
 function forbiddenAddress(host: string, address: string): ImageError {
   return new ImageError(
@@ -88,12 +98,13 @@ function forbiddenAddress(host: string, address: string): ImageError {
  * Sends one request. It follows no redirect.
  *
  * @throws ImageError when the host may not be asked, does not respond in time, is not trusted, or sends too much
+ * @throws what `read` throws
  */
-export function send(
+export function send<T>(
   url: URL,
-  { method, headers, body, maxBytes, signal, isNamed = false, namedByListed = false }: RegistryRequest,
+  { method, headers, body, owner, maxBytes, read, signal, isNamed = false, namedByListed = false }: RegistryRequest<T>,
   access: RegistryAccess,
-): Promise<RegistryResponse> {
+): Promise<RegistryResponse<T>> {
   const { host } = url;
   // A registry that is not listed sends on to the Internet only.
   const listed = isListed(host, access) && (!isNamed || namedByListed);
@@ -112,7 +123,7 @@ export function send(
     headers: { 'user-agent': 'openshell-sideload', ...headers },
     agent: false,
     signal: AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MS)]),
-    ...(listed ? {} : { lookup: lookupPublic }),
+    ...(listed ? {} : { lookup: publicLookup(access) }),
   };
   return new Promise((accept, reject) => {
     const fail = (error: unknown): void => reject(problemOf(host, error));
@@ -136,22 +147,30 @@ export function send(
       fail(new ImageError('broken', `registry ${host} changes the protocol`));
     });
     request.on('error', fail).on('response', (response) => {
-      const chunks: Buffer[] = [];
-      let length = 0;
-      response.on('data', (chunk: Buffer) => {
-        length += chunk.length;
-        access.held.bytes += chunk.length;
-        if (length > maxBytes)
+      const { statusCode: status = 0, headers: received } = response;
+      if (status !== 200) {
+        // Nothing of its body counts, and the connection is not used again.
+        accept({ status, headers: received });
+        response.destroy();
+        return;
+      }
+      const receiving = new Body(access.memory, owner, maxBytes);
+      response.on('data', (part: Buffer) => {
+        try {
+          if (receiving.add(part)) return;
           response.destroy(new ImageError('broken', `registry ${host} sends more than ${maxBytes} bytes for ${url.pathname}`));
-        else if (access.held.bytes > ALL_BODIES_BYTES)
-          response.destroy(new ImageError('unavailable', `registries send more than ${ALL_BODIES_BYTES} bytes at once`));
-        else chunks.push(chunk);
+        } catch (error) {
+          response.destroy(error as Error);
+        }
       });
-      response.on('close', () => {
-        access.held.bytes -= length;
-      });
+      response.on('close', () => receiving.release());
       response.on('error', fail).on('end', () => {
-        accept({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) });
+        try {
+          accept({ status, headers: received, content: read(receiving.bytes, received) });
+        } catch (error) {
+          reject(error);
+        }
+        receiving.release();
       });
     });
     request.end(body);

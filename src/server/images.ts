@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../config/config.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { type WatchedFile, watchFile } from '../observe/watched-file.ts';
+import { bodyMemory } from '../registry/body.ts';
 import { registryHost } from '../registry/client.ts';
 import { type Keyring, readKeyring } from '../registry/credentials.ts';
 import { type EntrypointMap, readEntrypointMap } from '../registry/entrypoint-map.ts';
@@ -54,7 +55,8 @@ export async function openImageSources(
   const authorities = await open<string>('--registry-ca', images.authorities, checkAuthorities, '');
   const keyring = await open<Keyring>('--registry-config', images.credentials, readKeyring, []);
   const access: RegistryAccess = {
-    ...{ hosts: images.hosts.map(registryHost), plainHttp: images.plainHttp, mirrors: images.mirrors, held: { bytes: 0 } },
+    ...{ hosts: images.hosts.map(registryHost), plainHttp: images.plainHttp, mirrors: images.mirrors },
+    ...{ memory: bodyMemory(), nameServers: [] },
     get ca() {
       return authorities();
     },

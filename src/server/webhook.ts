@@ -4,6 +4,7 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Logger } from 'pino';
 import type { Metrics } from '../observe/metrics.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
+import { Shares } from '../registry/shares.ts';
 import { decide } from '../sideload/decide.ts';
 import { LARGE_BYTES } from '../sideload/json-size.ts';
 import { type Outcome, printable, REFUSALS, type Refuse, refuse, skip } from '../sideload/outcome.ts';
@@ -20,7 +21,7 @@ export const REQUEST_TIMEOUT_MS = 15_000;
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 const CHECK_CONNECTIONS_MS = 5_000;
 /** Of all reviews that wait for a lookup: a thousand ordinary pods. What is made of a body may take thirty times its size. */
-const WAITING_BYTES = 4 * 1024 * 1024;
+const [WAITING_BYTES, WAITING_BYTES_OF_ONE] = [4 * 1024 * 1024, 3 * 1024 * 1024];
 
 export interface WebhookDeps {
   readonly settings: SideloadSettings;
@@ -93,7 +94,7 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   limitLargeBodies(app);
 
   const retries = openRetries();
-  let waitingBytes = 0;
+  const waiting = new Shares(WAITING_BYTES, WAITING_BYTES_OF_ONE);
   const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
     const started = performance.now();
     const review = decodeReview(request.body);
@@ -116,15 +117,12 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
     if (outcome.verdict !== 'refuse' || !outcome.needs) return respond(outcome);
     // Its pod stays in memory meanwhile.
     const bytes = Number(request.headers['content-length'] ?? LARGE_BYTES);
-    if (waitingBytes + bytes > WAITING_BYTES)
+    if (!waiting.take(review.namespace, bytes))
       return respond(refuse('entrypoint-unavailable', 'too many pods wait for what their images run'));
-    waitingBytes += bytes;
     const asked = performance.now();
     return deps
       .readImage(review.pod, review.namespace, outcome.needs)
-      .finally(() => {
-        waitingBytes -= bytes;
-      })
+      .finally(() => waiting.give(review.namespace, bytes))
       .then((image) => respond(decide(review.pod, settings, deps.facts(), image), performance.now() - asked));
   };
   const enforced = enforcing(deps.settings);

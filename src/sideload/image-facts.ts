@@ -106,7 +106,7 @@ export function broughtBy(answer: ImageFacts | UnknownImage, need: ImageNeed, sp
   if (seen.size > 1)
     return refuse(
       'entrypoint-ambiguous',
-      `image ${quote(need.image)} does not run the same on ${enumerate(platforms.map(({ platform }) => platform.architecture))}: set command, or nodeSelector ${ARCH_LABEL}`,
+      `image ${quote(need.image)} does not run the same on ${enumerate(platforms.map(({ platform }) => platform.architecture || 'any platform'))}: set command, or nodeSelector ${ARCH_LABEL}`,
     );
   return { facts: answer, platforms, config, variables: config.env.map(variableOf).filter(isCopied) };
 }
