@@ -11,6 +11,7 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./cli/serve.ts')).serve,
   inject: async () => (await import('./cli/inject.ts')).inject,
+  uninject: async () => (await import('./cli/uninject.ts')).uninject,
   check: async () => (await import('./cli/check.ts')).check,
   explain: async () => (await import('./cli/explain/explain.ts')).explain,
   policy: async () => (await import('./cli/policy.ts')).policy,

@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Operation } from 'fast-json-patch';
 import { append, set } from './operations.ts';
 import type { Plan } from './plan.ts';
-import type { Container } from './pod.ts';
+import type { Container, PodSpec } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
 /** In a user namespace the bounding set starts empty: changing user, and reading other users' /proc, have to be asked for (OpenShell's driver). */
@@ -40,7 +41,8 @@ function dropsAll(container: Container): boolean {
   return container.securityContext?.capabilities?.drop?.some((name) => upper(name) === 'ALL') ?? false;
 }
 
-function neededCapabilities({ spec, container }: Plan, { capabilities }: SideloadSettings): readonly string[] {
+/** The capabilities that the webhook adds to a container, whether it has them or not. */
+export function addedCapabilities(spec: PodSpec, container: Container, { capabilities }: SideloadSettings): readonly string[] {
   if (capabilities.length === 0) return [];
   const dropped = dropsAll(container);
   if (!dropped && spec.hostUsers !== false) return capabilities;
@@ -51,7 +53,7 @@ function neededCapabilities({ spec, container }: Plan, { capabilities }: Sideloa
 function capabilityOperations(plan: Plan, path: string, settings: SideloadSettings): Operation[] {
   const context = plan.container.securityContext;
   if (context?.privileged) return [];
-  const needed = neededCapabilities(plan, settings);
+  const needed = addedCapabilities(plan.spec, plan.container, settings);
   if (needed.length === 0) return [];
   const kept = new Set([...needed, ...DEFAULT_CAPABILITIES]);
   const capabilities = context?.capabilities;
@@ -76,6 +78,11 @@ function appArmorProfile(profile: string): { type: string; localhostProfile?: st
   return profile.startsWith(prefix) ? { type: 'Localhost', localhostProfile: profile.slice(prefix.length) } : { type: profile };
 }
 
+/** Whether this is the profile that the webhook writes where a pod chose none. */
+export function isAppArmorProfile(profile: unknown, settings: SideloadSettings): boolean {
+  return settings.appArmorProfile !== '' && isDeepStrictEqual(profile, appArmorProfile(settings.appArmorProfile));
+}
+
 /**
  * Whether the pod chose a profile: in a field, or in the annotation that came before the field (KEP-24). The API server
  * refuses a pod whose field and annotation differ.
@@ -97,7 +104,7 @@ export function securityContextOperations(plan: Plan, path: string, settings: Si
   if (context?.runAsNonRoot ?? spec.securityContext?.runAsNonRoot) members.runAsNonRoot = false;
   if (settings.appArmorProfile !== '' && !choosesAppArmorProfile(plan)) members.appArmorProfile = appArmorProfile(settings.appArmorProfile);
   if (!context) {
-    const needed = neededCapabilities(plan, settings);
+    const needed = addedCapabilities(plan.spec, plan.container, settings);
     return [set(path, 'securityContext', needed.length === 0 ? members : { ...members, capabilities: { add: needed } })];
   }
   const own = `${path}/securityContext`;

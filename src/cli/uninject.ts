@@ -1,0 +1,79 @@
+/** `openshell-sideload uninject`: takes the supervisor out of manifests again. */
+
+import type { Operation } from 'fast-json-patch';
+import { UsageError } from '../config/config.ts';
+import type { SideloadSettings } from '../sideload/settings.ts';
+import { uninject as decide } from '../sideload/uninject.ts';
+import { type Command, type CommandLine, EXIT } from './command.ts';
+import { paint } from './diff.ts';
+import { SOURCES, sourcesOf } from './manifests/files.ts';
+import { holdersIn } from './manifests/holders.ts';
+import { type Kinds, kindsWith, TEMPLATE_PATH } from './manifests/pods.ts';
+import { type Edited, formatOf, PRINTING, printEdited } from './manifests/print.ts';
+import { type Manifest, readManifests } from './manifests/read.ts';
+
+interface Uninjected extends Edited {
+  /** Lines for people. */
+  readonly report: readonly string[];
+  readonly problems: readonly string[];
+  /** Pods from which no supervisor can be taken. */
+  readonly failed: number;
+}
+
+/** Takes the supervisor out of every pod of a document. */
+export function uninjectManifest(manifest: Manifest, settings: SideloadSettings, kinds: Kinds = kindsWith()): Uninjected {
+  const operations: Operation[] = [];
+  const report: string[] = [];
+  const problems: string[] = [];
+  let failed = 0;
+  for (const { name, pointer, pod, problem } of holdersIn(manifest, kinds).flatMap(({ pods }) => pods)) {
+    if (problem !== undefined) {
+      problems.push(`${name} is not valid: ${problem}`);
+      continue;
+    }
+    const outcome = decide(pod, settings);
+    switch (outcome.found) {
+      case 'nothing':
+        report.push(`${name}: left unchanged (it has no supervisor)`);
+        break;
+      case 'problem':
+        failed++;
+        report.push(`${name}: ${paint('red', 'not taken out', process.stderr)}: ${outcome.message}`);
+        break;
+      case 'supervisor':
+        report.push(`${name}: taken out (container ${outcome.container})`);
+        if (outcome.lost.length > 0)
+          report.push(`${name}: ${paint('yellow', 'look at', process.stderr)} what inject replaced: ${outcome.lost.join('; ')}`);
+        operations.push(...outcome.operations.map((operation) => ({ ...operation, path: `${pointer}${operation.path}` })));
+    }
+  }
+  return { manifest, operations, report, problems, failed };
+}
+
+async function run({ flags, positionals, config }: CommandLine): Promise<number> {
+  const format = formatOf(flags);
+  const kinds = kindsWith(flags.get('template-path'));
+  const manifests = await readManifests(sourcesOf(flags, positionals));
+  const results = manifests.map((manifest) => uninjectManifest(manifest, config.sideload, kinds));
+  process.stderr.write(results.flatMap(({ report }) => report.map((line) => `${line}\n`)).join(''));
+  const problems = results.flatMap((result) => result.problems);
+  if (problems.length > 0) throw new UsageError(problems);
+  const failed = results.reduce((sum, result) => sum + result.failed, 0);
+  if (failed > 0) {
+    process.stderr.write(`${failed} not taken out: nothing is printed\n`);
+    return EXIT.failed;
+  }
+  process.stdout.write(printEdited(results, format));
+  return EXIT.done;
+}
+
+export const uninject: Command = {
+  summary: 'Takes the supervisor out of manifests again.',
+  usage: 'uninject FILE… [--diff | -o yaml|json|patch] [SETTINGS]',
+  description:
+    'Takes out of pods and pod templates what inject puts in; give it the same settings. The program, its user and everything else are as before, as far as the pod still tells; what it does not tell is named. Labels stay: where the webhook is, it injects the pods again.',
+  options: { ...SOURCES, ...PRINTING, 'template-path': TEMPLATE_PATH },
+  examples: [['uninject injected.yaml', 'a file that inject printed']],
+  takesWords: true,
+  run,
+};
