@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { type Command, EXIT, readCommandLine } from './cli/command.ts';
+import { PROGRAM } from './cli/program.ts';
 import { didYouMean } from './config/arguments.ts';
 import { UsageError } from './config/config.ts';
 import { ExpectedError } from './observe/expected-error.ts';
@@ -62,11 +63,11 @@ try {
   if (error instanceof UsageError) {
     const count = error.problems.length === 1 ? '1 problem' : `${error.problems.length} problems`;
     const problems = error.problems.map((problem) => `  ${problem}\n`).join('');
-    process.stderr.write(`openshell-sideload: ${count}:\n${problems}See openshell-sideload --help.\n`);
+    process.stderr.write(`${PROGRAM}: ${count}:\n${problems}See ${PROGRAM} --help.\n`);
     process.exitCode = EXIT.usage;
   } else {
     const text = error instanceof ExpectedError ? error.message : String((error as Error).stack ?? error);
-    process.stderr.write(`openshell-sideload: ${text}\n`);
+    process.stderr.write(`${PROGRAM}: ${text}\n`);
     process.exitCode = EXIT.failed;
   }
 }

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { explainPod, type Surroundings } from '../src/cli/explain/steps.ts';
 import { matchesSelector } from '../src/cli/label-selector.ts';
@@ -265,5 +267,67 @@ describe('a label selector', () => {
     [{ matchExpressions: [{ key: 'a', operator: 'Near' }] }, { a: '1' }, false],
   ])('%j on %j: %s', (selector, labels, expected) => {
     expect(matchesSelector(selector, labels)).toBe(expected);
+  });
+});
+
+describe('explain -f', () => {
+  const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+  function run(input: string, ...args: string[]): { code: number | null; stdout: string; stderr: string } {
+    const env = { PATH: process.env.PATH ?? '' };
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, 'explain', '-f', '-', ...args], { input, env, encoding: 'utf8' });
+    return { code: status, stdout, stderr };
+  }
+  const object = (apiVersion: string, kind: string, rest: object): string => `${JSON.stringify({ apiVersion, kind, ...rest })}\n`;
+  const pod = object('v1', 'Pod', sandbox());
+  const namespace = (labels: object): string => object('v1', 'Namespace', { metadata: { name: 'agents', labels } });
+  const labels = { 'openshell.ai/sandbox': 'true' };
+
+  it('looks at the namespace that the manifests make', () => {
+    expect(run(namespace({ 'openshell.ai/sideload': 'enabled' }) + pod)).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('✓ namespace   agents carries openshell.ai/sideload=enabled'),
+    });
+    const { code, stdout } = run(namespace({}) + pod);
+    expect(stdout).toContain('✗ namespace  agents has no label openshell.ai/sideload');
+    expect(stdout).toContain('NOT under a supervisor: the webhook is not called, and the pod is stored unchanged');
+    expect(code).toBe(1);
+  });
+
+  it.each([
+    [
+      'a label that no pod gets',
+      object('apps/v1', 'Deployment', { metadata: { name: 'web', labels }, spec: { template: { spec: sandbox().spec } } }),
+      1,
+      '✗ label',
+    ],
+    [
+      'a kind that is not known',
+      object('example.com/v1', 'Fleet', { spec: { template: { metadata: { labels } } } }),
+      1,
+      'is no kind that is known',
+    ],
+    [
+      'a kind whose pods only the webhook can inject',
+      object('argoproj.io/v1alpha1', 'Workflow', { spec: { podMetadata: { labels } } }),
+      0,
+      '? label',
+    ],
+    [
+      'a pod that is not valid',
+      object('v1', 'Pod', { metadata: { name: 'x' }, spec: { containers: 1 } }) + pod,
+      2,
+      'not valid: spec.containers is a number',
+    ],
+  ])('says of %s what it is, with the exit code', (_what, input, code, says) => {
+    const ended = run(input);
+    expect(ended.stdout).toContain(says);
+    expect(ended.code, ended.stdout).toBe(code);
+    const json = run(input, '-o', 'json');
+    expect([json.code, (JSON.parse(json.stdout) as { ok: boolean }).ok]).toEqual([code, code === 0]);
+  });
+
+  it('hides no pod behind another that is not valid', () => {
+    const { stdout } = run(object('v1', 'Pod', { metadata: { name: 'x' }, spec: { containers: 1 } }) + pod);
+    expect(stdout).toContain('injected: the supervisor was put into the pod');
   });
 });

@@ -1,5 +1,6 @@
 import { OPTIONS, type Option, type OptionName } from '../config/options.ts';
 import type { Command, CommandOption } from './command.ts';
+import { PROGRAM } from './program.ts';
 
 const INDENT = '      ';
 
@@ -39,7 +40,7 @@ function settingsHelp(): string {
 }
 
 function examplesHelp(examples: Command['examples']): string {
-  return examples.map(([words, what]) => `${wrap(`# ${what}`, '  ')}  openshell-sideload ${words}\n`).join('');
+  return examples.map(([words, what]) => `${wrap(`# ${what}`, '  ')}  ${PROGRAM} ${words}\n`).join('');
 }
 
 /** What `--help` prints: the commands, and every setting with its variable and default. */
@@ -52,7 +53,7 @@ export function helpText(commands: ReadonlyMap<string, Command>): string {
   const examples = ['inject', 'explain', 'check'].flatMap((name) => commands.get(name)?.examples.slice(0, 1) ?? []);
   return [
     'A mutating admission webhook that puts the OpenShell supervisor into labelled sandbox pods.\n',
-    `Commands (openshell-sideload help COMMAND lists the options of one)\n${summaries.join('')}`,
+    `Commands (${PROGRAM} help COMMAND lists the options of one)\n${summaries.join('')}`,
     `Examples\n${examplesHelp(examples)}`,
     wrap('Settings of every command. Each can be given as an environment variable too; the option wins.', '').trimEnd(),
     settingsHelp(),
@@ -67,10 +68,10 @@ export function commandHelp({ usage, description, options, examples }: Command):
     return `  ${option.short ? `-${option.short}, ` : ''}--${name}${value}\n${wrap(option.description)}`;
   });
   return [
-    wrap(`openshell-sideload ${usage}`, ''),
+    wrap(`${PROGRAM} ${usage}`, ''),
     wrap(description, ''),
     ...(own.length > 0 ? [`Options\n${own.join('')}`] : []),
     `Examples\n${examplesHelp(examples)}`,
-    'Settings: openshell-sideload --help lists them.\n',
+    `Settings: ${PROGRAM} --help lists them.\n`,
   ].join('\n');
 }

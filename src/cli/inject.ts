@@ -1,7 +1,7 @@
 /** `openshell-sideload inject`: what the webhook would do to manifests, without a cluster. */
 
 import type { Operation } from 'fast-json-patch';
-import { UsageError } from '../config/config.ts';
+import { configOf, UsageError } from '../config/config.ts';
 import { decide } from '../sideload/decide.ts';
 import { type Outcome, REFUSALS, SKIPS, type Warning } from '../sideload/outcome.ts';
 import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
@@ -13,6 +13,7 @@ import { type Holder, holdersIn } from './manifests/holders.ts';
 import { type Kinds, kindsWith, TEMPLATE_PATH } from './manifests/pods.ts';
 import { formatOf, PRINTING, printEdited } from './manifests/print.ts';
 import { type Manifest, readManifests } from './manifests/read.ts';
+import { resultOperations, settingsIn } from './manifests/resource-list.ts';
 
 /** What becomes of one pod of a document. */
 interface Decision {
@@ -49,7 +50,14 @@ export async function injectManifest(
     if (outcome.verdict !== 'inject') continue;
     operations.push(...outcome.operations.map((operation) => ({ ...operation, path: `${pointer}${operation.path}` })));
   }
-  return { manifest, holders, decisions, operations };
+  const warnings = decisions.flatMap(({ name, outcome }) =>
+    'warnings' in outcome ? (outcome.warnings ?? []).map(({ code, message }) => `${name} (${code}): ${message}`) : [],
+  );
+  const results = resultOperations(
+    manifest,
+    warnings.map((message) => ({ message, severity: 'warning' })),
+  );
+  return { manifest, holders, decisions, operations: [...operations, ...results] };
 }
 
 function warningLines(name: string, warnings: readonly Warning[] | undefined): string {
@@ -106,10 +114,12 @@ function whyNothing(results: readonly Injected[]): string | undefined {
   return parts.length > 0 ? parts.join(', ') : undefined;
 }
 
-async function run({ flags, positionals, config }: CommandLine): Promise<number> {
+async function run({ flags, positionals }: CommandLine): Promise<number> {
   const format = formatOf(flags);
   const kinds = kindsWith(flags.get('template-path'));
   const manifests = await readManifests(sourcesOf(flags, positionals));
+  // What the command line says wins over what a function is given.
+  const config = configOf({ flags: new Map([...settingsIn(manifests), ...flags]), positionals: [], problems: [] }, process.env);
   const lookUp = await openLookup(config, flags.has('lookup'));
   const results: Injected[] = [];
   for (const manifest of manifests) results.push(await injectManifest(manifest, config.sideload, kinds, lookUp));

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { sandbox } from '../pods.ts';
+import { findBinaries } from './cluster/binaries.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { findOldestNode } from './cluster/oldest-node.ts';
 
@@ -79,7 +80,7 @@ describe('the package', () => {
 
   it('says what is wrong with the command line', () => {
     const { status, stderr } = run('inject');
-    expect([status, stderr]).toEqual([2, expect.stringContaining('-f is missing')]);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('a file is missing: -f FILE')]);
   });
 });
 
@@ -112,5 +113,17 @@ describe('with a real API server, the package', () => {
     // It runs without its supervisor.
     expect([status, stderr], stdout).toEqual([1, '']);
     expect(stdout).toContain('✗ webhook    the MutatingWebhookConfiguration does not exist');
+  });
+
+  it('is a plugin of kubectl', () => {
+    const plugins = { ...env, PATH: [join(installed, 'node_modules/.bin'), env.PATH].join(delimiter), KUBECONFIG: cluster.kubeconfig };
+    const kubectl = (...args: string[]) => spawnSync(findBinaries().kubectl, args, { env: plugins, encoding: 'utf8' });
+    expect(kubectl('plugin', 'list').stdout).toContain('kubectl-sideload');
+    expect(kubectl('sideload', 'version', '--client')).toMatchObject({ status: 0, stdout: `client: ${manifest.version}\n` });
+    expect(kubectl('sideload', 'help', 'inject').stdout).toContain('kubectl sideload inject FILE…');
+    expect(kubectl('sideload', 'explain', 'pods', '-n', 'agents')).toMatchObject({
+      status: 1,
+      stdout: expect.stringContaining('NOT under a supervisor'),
+    });
   });
 });

@@ -1,0 +1,59 @@
+/**
+ * ResourceLists: what kustomize and kpt give a function, and take from it.
+ * Source: kubernetes-sigs/kustomize, cmd/config/docs/api-conventions/functions-spec.md.
+ */
+
+import type { Operation } from 'fast-json-patch';
+import { didYouMean } from '../../config/arguments.ts';
+import { UsageError } from '../../config/config.ts';
+import { OPTIONS } from '../../config/options.ts';
+import { groupKindOf, type KubernetesObject } from './objects.ts';
+import type { Manifest } from './read.ts';
+
+interface FunctionConfig extends KubernetesObject {
+  readonly data?: Readonly<Record<string, unknown>> | null;
+}
+
+/** Whether a document is what a function is given. */
+function isResourceList({ value }: Manifest): boolean {
+  return groupKindOf((value ?? {}) as KubernetesObject) === 'config.kubernetes.io/ResourceList';
+}
+
+/**
+ * The settings that manifests bring, as those of a command line: the data of a function's ConfigMap, whose keys are the names of
+ * options. An option that may be repeated has a line for each value.
+ *
+ * @throws UsageError that names the key
+ */
+export function settingsIn(manifests: readonly Manifest[]): ReadonlyMap<string, readonly string[]> {
+  const settings = new Map<string, readonly string[]>();
+  const problems: string[] = [];
+  for (const { source, value } of manifests.filter(isResourceList)) {
+    const { functionConfig } = value as { functionConfig?: FunctionConfig | null };
+    if (!functionConfig) continue;
+    if (groupKindOf(functionConfig) !== '/ConfigMap') {
+      problems.push(`${source}: functionConfig is a ${String(functionConfig.kind)}, expected a ConfigMap with options as its data`);
+      continue;
+    }
+    for (const [name, text] of Object.entries(functionConfig.data ?? {})) {
+      if (!Object.hasOwn(OPTIONS, name))
+        problems.push(`${source}: functionConfig.data ${JSON.stringify(name)}: ${didYouMean(name, Object.keys(OPTIONS))}`);
+      else settings.set(name, [String(text)]);
+    }
+  }
+  if (problems.length > 0) throw new UsageError(problems);
+  return settings;
+}
+
+/** What a function says of an object, beside what it did to it. */
+export interface FunctionResult {
+  readonly message: string;
+  readonly severity: 'warning' | 'info';
+}
+
+/** The operation that adds results to a ResourceList; none where there are none. */
+export function resultOperations(manifest: Manifest, results: readonly FunctionResult[]): Operation[] {
+  if (!isResourceList(manifest) || results.length === 0) return [];
+  const before = (manifest.value as { results?: unknown }).results;
+  return [{ op: 'add', path: '/results', value: [...(Array.isArray(before) ? before : []), ...results] }];
+}
