@@ -55,5 +55,6 @@ export function withStrays(name: string, pods: readonly Explained[], strays: rea
   if (strays.length === 0) return pods;
   const [only, ...others] = pods;
   if (!only || others.length > 0) return [...pods, { name, steps: strays }];
-  return [{ ...only, steps: [...only.steps, ...strays] }];
+  const end = only.steps.findIndex(({ mark }) => mark === 'result');
+  return [{ ...only, steps: only.steps.toSpliced(end === -1 ? only.steps.length : end, 0, ...strays) }];
 }
