@@ -3,6 +3,7 @@ import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { describedSchema } from '../docs/reference/chart-values.ts';
 import { documents } from '../docs/reference/tables.ts';
 import {
   CONTAINER_ANNOTATION,
@@ -81,6 +82,21 @@ describe('docs/reference', () => {
     const named = [...read('docs/reference/contract.md').matchAll(/`([a-z-]+\.ts)`/g)].map(([, file = '']) => file);
     expect(named.length).toBeGreaterThan(15);
     for (const file of named) expect(() => statSync(new URL(`../src/sideload/${file}`, import.meta.url)), file).not.toThrow();
+  });
+});
+
+describe('the chart', () => {
+  const values = read('charts/openshell-sideload/values.yaml');
+
+  it('has a schema with the descriptions of values.yaml: npm run docs:chart writes them', () => {
+    const schema = JSON.parse(read('charts/openshell-sideload/values.schema.json'));
+    expect(schema).toEqual(describedSchema(values, schema));
+  });
+
+  it('would not get a value without a description, or without a place in the schema', () => {
+    const schema = JSON.parse(read('charts/openshell-sideload/values.schema.json'));
+    expect(() => describedSchema(`${values}odd: 1\n`, schema)).toThrow('values.yaml: odd has no comment');
+    expect(() => describedSchema(`${values}# -- Odd.\nodd: 1\n`, schema)).toThrow('values.schema.json has no odd');
   });
 });
 

@@ -14,6 +14,7 @@ import { readConfig } from '../../src/config/config.ts';
 import { OPTIONS, type Option, type OptionName } from '../../src/config/options.ts';
 import type { Container } from '../../src/sideload/pod.ts';
 import { CHART, find, helm, isHook, type KubernetesObject, NAMESPACE, objectsOf, RELEASE, runHelm } from './chart.ts';
+import { chartReadme } from './chart-readme.ts';
 import { findBinaries } from './cluster/binaries.ts';
 import { findHelm, HELM_VERSIONS } from './cluster/helm.ts';
 
@@ -86,6 +87,13 @@ describe('the chart describes the same objects as', () => {
       resource: 'base',
       components: ['policy'],
       values: { policy: 'configmap:sandbox-policy' },
+    },
+    { what: 'the component aks', resource: 'base', components: ['aks'], values: { aks: { enabled: true } } },
+    {
+      what: 'the component host-network',
+      resource: 'base',
+      components: ['host-network'],
+      values: { hostNetwork: true, port: 8443 },
     },
     { what: 'the component backstop', resource: 'base', components: ['backstop'], values: { backstop: { enabled: true } } },
     {
@@ -252,10 +260,26 @@ describe('the options', () => {
     [{ port: null }, "at '': missing property 'port'"],
     [{ image: { digest: 'latest' } }, "at '/image/digest': 'latest' does not match pattern"],
     [{ supervisorEnv: [{ name: 'A', value: 'B\nC=D' }] }, "at '/supervisorEnv/0/value'"],
+    [{ extraArgs: ['--policy=none'] }, 'extraArgs has "--policy=none": --policy follows from the chart\'s values, set those'],
+    [{ extraArgs: ['--supervisor-env=A=B'] }, "--supervisor-env follows from the chart's values"],
+    [{ extraArgs: ['log-level=debug'] }, "at '/extraArgs/0': 'log-level=debug' does not match pattern"],
+    [{ extraEnv: [{ name: 'OPENSHELL_POLICY', value: 'none' }] }, "at '/extraEnv/0/name': 'not' failed"],
+    [{ podLabels: { 'openshell.ai/sandbox': 'true' } }, "at '/podLabels/openshell.ai~1sandbox': false schema"],
+    [{ commonLabels: { 'app.kubernetes.io/name': 'x' } }, "at '/commonLabels/app.kubernetes.io~1name': false schema"],
+    [{ readinessProbe: { httpGet: {} } }, "at '/readinessProbe': additional properties 'httpGet' not allowed"],
+    [{ hostNetwork: true }, "hostNetwork: true with port: 10250, which is the kubelet's on every node"],
+    [
+      { global: { imageRegistry: 'https://mirror.example' } },
+      "at '/global/imageRegistry': 'https://mirror.example' does not match pattern",
+    ],
   ])('%j is refused too', async (values, message) => {
     const { code, stderr } = await helm(4, ['template', RELEASE, CHART], values);
     expect([code, stderr]).toEqual([1, expect.stringContaining(message)]);
   });
+});
+
+it('the README has the table that helm-docs makes of values.yaml: npm run docs:chart writes it', () => {
+  expect(readFileSync(join(CHART, 'README.md'), 'utf8')).toBe(chartReadme());
 });
 
 describe('a release', () => {
@@ -269,6 +293,56 @@ describe('a release', () => {
       ({ spec }) => spec?.containers ?? spec?.template?.spec.containers ?? [],
     ) as Container[];
     expect(pods.map(({ image }) => image)).toEqual(Array(2).fill(`registry.example/webhook@${digest}`));
+  });
+
+  it.each([
+    ['openshell-sideload', 'mirror.example/hub', 'mirror.example/hub/openshell-sideload'],
+    ['team/openshell-sideload', 'mirror.example:5000', 'mirror.example:5000/team/openshell-sideload'],
+    ['registry.example/team/openshell-sideload', 'mirror.example', 'mirror.example/team/openshell-sideload'],
+    ['localhost/openshell-sideload', 'mirror.example', 'mirror.example/openshell-sideload'],
+    ['registry.example/openshell-sideload', '', 'registry.example/openshell-sideload'],
+  ])('takes its image %s from the registry of a parent chart, %s', async (repository, imageRegistry, expected) => {
+    const pull = { global: { imageRegistry, imagePullSecrets: ['shared', { name: 'named' }] } };
+    const objects = await render({ ...pull, image: { repository, tag: '2', pullSecrets: [{ name: 'named' }, { name: 'own' }] } });
+    for (const { containers, imagePullSecrets } of [find(objects, 'Deployment').spec.template.spec, find(objects, 'Pod').spec]) {
+      expect(containers[0].image).toBe(`${expected}:2`);
+      expect(imagePullSecrets).toEqual([{ name: 'shared' }, { name: 'named' }, { name: 'own' }]);
+    }
+  });
+
+  it('replaces an old replica before it makes a new one where they would share the ports of a node', async () => {
+    const { strategy, template } = find(await render({ hostNetwork: true, port: 8443 }), 'Deployment').spec;
+    expect(strategy).toEqual({ rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } });
+    expect(template.spec).toMatchObject({ hostNetwork: true, dnsPolicy: 'ClusterFirstWithHostNet' });
+    const own = { type: 'Recreate' };
+    expect(find(await render({ hostNetwork: true, port: 8443, strategy: own }), 'Deployment').spec.strategy).toEqual(own);
+  });
+
+  it('keeps the label by which alerts and `check` find the webhook, whatever its name is', async () => {
+    for (const values of [{ nameOverride: 'guard' }, { fullnameOverride: 'guard' }]) {
+      const { metadata, spec } = find(await render(values, 'one'), 'Deployment');
+      expect(metadata.name).toMatch(/guard$/);
+      expect(spec.template.metadata.labels).toMatchObject({ 'app.kubernetes.io/name': 'openshell-sideload' });
+    }
+  });
+
+  it.each([
+    { values: {}, says: 'pod-security.kubernetes.io/enforce=restricted', not: 'privileged' },
+    { values: { hostNetwork: true, port: 8443 }, says: 'pod-security.kubernetes.io/enforce=privileged', not: 'restricted' },
+    { values: { policy: 'configmap:sandbox-policy' }, says: 'port-forward', not: 'A sandbox needs a policy' },
+    { values: { policy: 'none' }, says: 'A sandbox needs a policy', not: 'oc create' },
+    { values: { openshift: { enabled: true } }, says: '--clusterrole=openshell-sideload-sandbox', not: 'No caBundle' },
+    {
+      values: { certificates: { source: 'existingSecret', existingSecret: { name: 'tls' } } },
+      says: 'No caBundle was given',
+      not: 'delete secret',
+    },
+    { values: { adminPort: 9081 }, says: 'localhost:9081/readyz', not: '8081' },
+  ])('says in its notes what is so with $values', async ({ values, says, not }) => {
+    const text = await runHelm(4, ['install', RELEASE, CHART, '-n', NAMESPACE, '--dry-run=client'], values);
+    const notes = text.slice(text.indexOf('\nNOTES:'));
+    expect(notes).toContain(says);
+    expect(notes).not.toContain(not);
   });
 
   it('shares nothing with another one in its namespace, and the webhook knows its names', async () => {

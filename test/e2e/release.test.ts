@@ -16,6 +16,7 @@ import type { Container, Pod } from '../../src/sideload/pod.ts';
 import { makeAuthority } from '../../src/tls/issue.ts';
 import { CA_FILE } from '../../src/tls/local.ts';
 import { sandbox } from '../pods.ts';
+import { enforceAdmissions } from './admissions-enforcer.ts';
 import { CHART, find, type KubernetesObject, NAMESPACE, objectsOf, RELEASE, runHelm } from './chart.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { findHelm, HELM_VERSIONS } from './cluster/helm.ts';
@@ -204,6 +205,21 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
     expect(webhooks[0].clientConfig.caBundle).toBe(Buffer.from(caBundle).toString('base64'));
     await helm(UPGRADE, {});
     await waitFor('the webhook writes caBundle again', async () => isInjected((await create()) ?? {}));
+  });
+
+  it('upgrades on AKS, whose enforcer changes the selectors of webhooks', async () => {
+    // Without the value, what AKS added is lost with Helm's word, or in its way.
+    await helm(UPGRADE, {});
+    expect(await enforceAdmissions(cluster, RELEASE)).toBe(true);
+    if (major === 4)
+      await expect(helm(UPGRADE, { logLevel: 'debug' })).rejects.toThrow(/conflicts with "admissionsenforcer".*\.namespaceSelector/s);
+
+    await helm(major === 4 ? [...UPGRADE, '--force-conflicts'] : UPGRADE, { aks: { enabled: true } });
+    const before = await configuration();
+    expect(await enforceAdmissions(cluster, RELEASE)).toBe(false);
+    await helm(UPGRADE, { aks: { enabled: true }, logLevel: 'debug' });
+    expect((await configuration()).webhooks).toEqual(before.webhooks);
+    expect(isInjected((await create()) ?? {})).toBe(true);
   });
 
   it('is uninstalled without a refused sandbox once its webhook configuration is gone, and leaves nothing but the CA', async () => {

@@ -30,6 +30,13 @@ A Kubernetes container reads $(NAME) as a variable, and $$ as a dollar.
     {{- $arguments = concat $arguments (list (printf "--webhook-configuration=%s" $name) (printf "--ca-secret=%s-ca" $name)) -}}
   {{- end -}}
 {{- end -}}
+{{- $own := concat $flags (list "admin-port" "pinned-env" "supervisor-arg" "supervisor-env" "require-client-cert" "entrypoint-map" "registry-ca"
+      "registry-config" "certificates" "tls-cert-dir" "namespace" "service-name" "webhook-configuration" "ca-secret") -}}
+{{- range .Values.extraArgs -}}
+  {{- $flag := regexFind "^--[^=]+" . | trimPrefix "--" -}}
+  {{- if has $flag $own -}}{{- fail (printf "extraArgs has %q: --%s follows from the chart's values, set those" . $flag) -}}{{- end -}}
+  {{- $arguments = append $arguments . -}}
+{{- end -}}
 {{- range $arguments }}
 - {{ replace "$" "$$" . | quote }}
 {{- end -}}

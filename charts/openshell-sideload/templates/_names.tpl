@@ -1,6 +1,7 @@
-{{/* The release's name, with the chart's where it is not in it. */}}
+{{/* The release's name, with the chart's, or nameOverride, where it is not in it. */}}
 {{- define "openshell-sideload.fullname" -}}
-{{- $name := .Values.fullnameOverride | default (contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name)) -}}
+{{- $chart := .Values.nameOverride | default .Chart.Name -}}
+{{- $name := .Values.fullnameOverride | default (contains $chart .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $chart)) -}}
 {{- /* The longest suffix is 13 characters, a label's value has 63. */ -}}
 {{- $name | trunc 50 | trimSuffix "-" -}}
 {{- end }}
@@ -17,6 +18,9 @@ app.kubernetes.io/part-of: openshell
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 
 {{/* metadata of a namespaced object. Takes the root and the object's name; more labels may follow it. */}}
@@ -32,10 +36,24 @@ labels:
   {{- include "openshell-sideload.labels" (index . 0) | nindent 2 }}
 {{- end }}
 
+{{/* The webhook's own image. The registry of all charts takes the place of the one in its name (src/sideload/image.ts: has a dot or colon). */}}
 {{- define "openshell-sideload.image" -}}
 {{- with .Values.image -}}
-{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- $repository := .repository -}}
+{{- with $.Values.global.imageRegistry -}}
+{{- $repository = printf "%s/%s" . (regexReplaceAll "^([^/]*[.:][^/]*|localhost)/" $repository "") -}}
 {{- end -}}
+{{ $repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end -}}
+{{- end }}
+
+{{/* Pull secrets of the webhook's own image, of all charts and of this one; nothing where there are none. */}}
+{{- define "openshell-sideload.pullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat .Values.global.imagePullSecrets .Values.image.pullSecrets -}}
+  {{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- with uniq $secrets -}}{{ toYaml . }}{{- end -}}
 {{- end }}
 
 {{/* The Secret with the serving certificate; nothing where the webhook makes its own. */}}
