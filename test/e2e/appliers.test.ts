@@ -1,0 +1,122 @@
+/**
+ * Programs that apply the manifests again and again, as Argo CD and Flux do, beside the webhook, which writes caBundle, and
+ * beside AKS, which writes selectors: on a real API server, with the names and the way to apply of each. The programs
+ * themselves are not run.
+ */
+
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { V1MutatingWebhook } from '@kubernetes/client-node';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { enforceAdmissions } from './admissions-enforcer.ts';
+import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
+import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
+import { kubeconfigOf } from './webhook.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
+const NAME = 'openshell-sideload';
+const dir = mkdtempSync(join(tmpdir(), 'sideload-appliers-'));
+let cluster: ControlPlane;
+let webhook: Process | undefined;
+
+/** manifests/base with components. */
+function overlay(name: string, ...components: string[]): string {
+  const folder = join(dir, name);
+  mkdirSync(folder);
+  const from = (part: string): string => relative(folder, join(MANIFESTS, part));
+  const kustomization = {
+    apiVersion: 'kustomize.config.k8s.io/v1beta1',
+    kind: 'Kustomization',
+    resources: [from('base')],
+    components: components.map((component) => from(`components/${component}`)),
+  };
+  writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
+  return folder;
+}
+
+interface ManagedFields {
+  readonly manager: string;
+  readonly fieldsV1: object;
+}
+
+async function configuration() {
+  const text = await cluster.run(['get', 'mutatingwebhookconfiguration', NAME, '-o', 'json', '--show-managed-fields']);
+  const { metadata, webhooks } = JSON.parse(text);
+  const managers = (field: string): string[] =>
+    (metadata.managedFields as ManagedFields[])
+      .filter(({ fieldsV1 }) => JSON.stringify(fieldsV1).includes(`"f:${field}"`))
+      .map(({ manager }) => manager)
+      .sort();
+  return { generation: metadata.generation as number, webhooks, managers };
+}
+
+async function isWritten(): Promise<boolean> {
+  const { webhooks } = await configuration();
+  return webhooks.every(({ clientConfig }: V1MutatingWebhook) => clientConfig.caBundle !== undefined);
+}
+
+beforeAll(async () => {
+  cluster = await openControlPlane(dir);
+  await cluster.run(['apply', '--server-side', '-k', join(MANIFESTS, 'base')]);
+  const [port = 0, adminPort = 0] = await freePorts(2);
+  const kubeconfig = join(dir, 'webhook.kubeconfig');
+  writeFileSync(kubeconfig, await kubeconfigOf(cluster));
+  const flags = ['--certificates=self-managed', `--port=${port}`, `--admin-port=${adminPort}`, '--bind-address=127.0.0.1'];
+  webhook = start(NAME, process.execPath, [MAIN, ...flags, '--shutdown-delay=0'], join(dir, 'webhook.log'), {
+    ...process.env,
+    KUBECONFIG: kubeconfig,
+  });
+  await waitFor('caBundle', isWritten, [webhook]);
+});
+
+afterAll(async () => {
+  await webhook?.stop();
+  await cluster?.stop();
+});
+
+describe('on AKS', () => {
+  const apply = (folder: string, ...args: string[]) => cluster.kubectl(['apply', '--server-side', '-k', folder, ...args]);
+
+  it('the manifests conflict with its enforcer if they lack its selectors', async () => {
+    expect(await enforceAdmissions(cluster, NAME)).toBe(true);
+    const { code, stderr } = await apply(join(MANIFESTS, 'base'));
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/conflicts with "admissionsenforcer"[\s\S]*\.namespaceSelector/)]);
+  });
+
+  it('and conflict no more once they have them: the enforcer has nothing to add', async () => {
+    expect(await apply(overlay('aks', 'aks'), '--force-conflicts')).toMatchObject({ code: 0 });
+    const before = await configuration();
+    expect(await enforceAdmissions(cluster, NAME)).toBe(false);
+    expect(await apply(join(dir, 'aks'))).toMatchObject({ code: 0 });
+    const after = await configuration();
+    expect([after.generation, after.webhooks]).toEqual([before.generation, before.webhooks]);
+  });
+
+  it('and have none from the start', async () => {
+    await cluster.run(['delete', 'mutatingwebhookconfiguration', NAME]);
+    expect(await apply(join(dir, 'aks'))).toMatchObject({ code: 0 });
+    expect(await enforceAdmissions(cluster, NAME)).toBe(false);
+    expect(await apply(join(dir, 'aks'))).toMatchObject({ code: 0 });
+    await waitFor('caBundle', isWritten, [webhook as Process]);
+  });
+});
+
+describe('applying the manifests again', () => {
+  it.each([
+    { who: 'kubectl', args: ['--server-side', '--field-manager=kubectl'] },
+    { who: 'Argo CD with ServerSideApply=true', args: ['--server-side', '--field-manager=argocd-controller', '--force-conflicts'] },
+    { who: 'Flux', args: ['--server-side', '--field-manager=kustomize-controller', '--force-conflicts'] },
+    { who: 'Argo CD, or kubectl without --server-side', args: ['--field-manager=argocd-controller'] },
+  ])('changes nothing, and leaves caBundle to the webhook: $who', async ({ args }) => {
+    const before = await configuration();
+    await cluster.run(['apply', ...args, '-k', join(dir, 'aks')]);
+    const after = await configuration();
+    // The API server counts every change of an entry.
+    expect([after.generation, after.webhooks]).toEqual([before.generation, before.webhooks]);
+    expect(after.managers('caBundle')).toEqual([NAME]);
+  });
+});
