@@ -4,7 +4,7 @@
  * themselves are not run.
  */
 
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,12 +12,16 @@ import type { V1MutatingWebhook } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { enforceAdmissions } from './admissions-enforcer.ts';
+import { CHART, find, type KubernetesObject, objectsOf } from './chart.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
+import { gitopsDefinitions } from './cluster/gitops.ts';
 import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
 import { kubeconfigOf } from './webhook.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const EXAMPLES = join(ROOT, 'examples/gitops');
 const NAME = 'openshell-sideload';
 const dir = mkdtempSync(join(tmpdir(), 'sideload-appliers-'));
 let cluster: ControlPlane;
@@ -62,6 +66,10 @@ async function isWritten(): Promise<boolean> {
 beforeAll(async () => {
   cluster = await openControlPlane(dir);
   await cluster.run(['apply', '--server-side', '-k', join(MANIFESTS, 'base')]);
+  const definitions = gitopsDefinitions();
+  // Too large for an annotation of client-side apply.
+  await cluster.run(['apply', '--server-side', ...definitions.flatMap((file) => ['-f', file])]);
+  await cluster.run(['wait', '--for=condition=Established', ...definitions.flatMap((file) => ['-f', file]), '--timeout=60s']);
   const [port = 0, adminPort = 0] = await freePorts(2);
   const kubeconfig = join(dir, 'webhook.kubeconfig');
   writeFileSync(kubeconfig, await kubeconfigOf(cluster));
@@ -118,5 +126,25 @@ describe('applying the manifests again', () => {
     // The API server counts every change of an entry.
     expect([after.generation, after.webhooks]).toEqual([before.generation, before.webhooks]);
     expect(after.managers('caBundle')).toEqual([NAME]);
+  });
+});
+
+describe('examples/gitops', () => {
+  it.each(['argo-cd.yaml', 'flux.yaml'])('%s has only members that its program knows', async (file) => {
+    const example = join(EXAMPLES, file);
+    for (const namespace of new Set(objectsOf(readFileSync(example, 'utf8')).map(({ metadata }) => metadata.namespace ?? '')))
+      await cluster.run(['create', 'namespace', namespace]);
+    await cluster.run(['create', '--validate=strict', '-f', example]);
+  });
+
+  it('names parts of this repository, and the ways to apply that are shown above', () => {
+    const read = (file: string): KubernetesObject[] => objectsOf(readFileSync(join(EXAMPLES, file), 'utf8'));
+    const { source, syncPolicy, ignoreDifferences } = find(read('argo-cd.yaml'), 'Application').spec;
+    expect(join(ROOT, source.path, '/')).toBe(join(CHART, '/'));
+    expect(syncPolicy.syncOptions).toEqual(['CreateNamespace=true', 'ServerSideApply=true']);
+    expect(ignoreDifferences[0].jqPathExpressions).toEqual(['.webhooks[]?.clientConfig.caBundle']);
+    const { path, components } = find(read('flux.yaml'), 'Kustomization').spec;
+    for (const folder of [path, ...components.map((component: string) => join(path, component))])
+      expect(existsSync(join(ROOT, folder, 'kustomization.yaml')), folder).toBe(true);
   });
 });
