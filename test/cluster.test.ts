@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { keepsByVersion } from '../src/cluster/image-volumes.ts';
-import { isSchedulableLinux, mountsImageVolumes } from '../src/cluster/node-support.ts';
+import { isSchedulableLinux, mountsImageVolumes, mountsMappedImageVolumes } from '../src/cluster/node-support.ts';
 
 const nodeInfo = (kubeletVersion: string, containerRuntimeVersion: string, operatingSystem = 'linux') =>
   ({ status: { nodeInfo: { kubeletVersion, containerRuntimeVersion, operatingSystem } } }) as Parameters<typeof mountsImageVolumes>[0];
@@ -35,6 +35,27 @@ describe('a node mounts image volumes', () => {
 
   it('but is not known to while it has not reported', () => {
     expect([mountsImageVolumes({}), mountsImageVolumes({ status: {} })]).toEqual([false, false]);
+  });
+});
+
+describe('a node mounts image volumes into user namespaces', () => {
+  it.each([
+    ['containerd://2.1.7', true],
+    ['containerd://2.1.6', false],
+    ['containerd://2.2.2', true],
+    ['containerd://2.2.9', true],
+    ['containerd://2.2.1', false],
+    ['containerd://2.3.0', true],
+    ['containerd://3.0.0', true],
+    ['containerd://2.0.9', false],
+    // A version before the release, and what others make of it, may lack the change.
+    ['containerd://2.1.7-rc.1', false],
+    ['containerd://2.2.3-k3s1', false],
+    ['cri-o://1.35.0', false],
+    ['', false],
+  ])('with %s: %s', (runtime, expected) => {
+    expect(mountsMappedImageVolumes(nodeInfo('v1.36.3', runtime))).toBe(expected);
+    expect(mountsMappedImageVolumes(nodeInfo('v1.34.0', runtime))).toBe(false);
   });
 });
 

@@ -7,7 +7,18 @@ import { type Inject, type Outcome, REFUSALS } from '../src/sideload/outcome.ts'
 import type { Container, Pod } from '../src/sideload/pod.ts';
 import { type ClusterFacts, enforcing, UNKNOWN_CLUSTER } from '../src/sideload/settings.ts';
 import { agent, IMAGE_VOLUME, INSTALLER, LAUNCHED, sandbox } from './pods.ts';
-import { ANY_METHOD, DROPPING, ENFORCED, installed, method, NO_LOOKUP, REFUSED_PODS, sidecarTopology, UNANSWERED } from './refusals.ts';
+import {
+  ANY_METHOD,
+  DROPPING,
+  ENFORCED,
+  installed,
+  method,
+  NO_LOOKUP,
+  REFUSED_PODS,
+  requiringNodes,
+  sidecarTopology,
+  UNANSWERED,
+} from './refusals.ts';
 
 function outcomeOf(
   pod: Pod,
@@ -24,7 +35,7 @@ function inject(pod: Pod, flags: readonly string[] = [], facts?: ClusterFacts): 
   return outcome;
 }
 
-const KEEPING: ClusterFacts = { imageVolumes: 'kept', serverVersion: 'v1.36.3', nodes: { total: 3, mountingImages: 3 } };
+const KEEPING: ClusterFacts = { imageVolumes: 'kept', serverVersion: 'v1.36.3', nodes: { total: 3, mountingImages: 3, mountingMapped: 3 } };
 
 describe('a pod is refused with a sentence that says what to change', () => {
   it.each(REFUSED_PODS)('$reason: $why', ({ pod, flags, facts, image, reason, says }) => {
@@ -211,14 +222,14 @@ describe('the method', () => {
     {
       why: 'auto is an init container where a node may not',
       flags: auto,
-      facts: { ...KEEPING, nodes: { total: 3, mountingImages: 2 } },
+      facts: { ...KEEPING, nodes: { total: 3, mountingImages: 2, mountingMapped: 2 } },
       expected: 'init-container',
     },
     { why: 'auto is an init container where the API server drops them', flags: auto, facts: DROPPING, expected: 'init-container' },
     {
       why: 'auto is an init container where there is no node yet',
       flags: auto,
-      facts: { ...KEEPING, nodes: { total: 0, mountingImages: 0 } },
+      facts: { ...KEEPING, nodes: { total: 0, mountingImages: 0, mountingMapped: 0 } },
       expected: 'init-container',
     },
     {
@@ -228,9 +239,71 @@ describe('the method', () => {
       expected: 'init-container',
     },
     { why: 'auto is an init container where nothing is known', flags: auto, expected: 'init-container' },
+    {
+      why: 'auto is an init container with a runtime class',
+      flags: auto,
+      facts: KEEPING,
+      spec: { runtimeClassName: 'gvisor' },
+      expected: 'init-container',
+    },
+    {
+      why: 'auto is an init container in a user namespace where a node may not mount image volumes into one',
+      flags: auto,
+      facts: { ...KEEPING, nodes: { total: 3, mountingImages: 3, mountingMapped: 2 } },
+      spec: { hostUsers: false },
+      expected: 'init-container',
+    },
+    {
+      why: 'auto is an image volume in a user namespace where every node does',
+      flags: auto,
+      facts: KEEPING,
+      spec: { hostUsers: false },
+      expected: 'image-volume',
+    },
     { why: 'is an init container while it is not known what becomes of image volumes', facts: UNANSWERED, expected: 'init-container' },
-  ])('$why', ({ annotations, flags, facts, expected }) => {
-    expect(inject(sandbox(annotations ? { annotations } : {}), flags, facts).method).toBe(expected);
+  ])('$why', ({ annotations, flags, facts, spec, expected }) => {
+    expect(inject(sandbox({ ...(annotations ? { annotations } : {}), ...(spec ? { spec } : {}) }), flags, facts).method).toBe(expected);
+  });
+
+  it.each([
+    {
+      spec: { runtimeClassName: 'gvisor' },
+      facts: KEEPING,
+      says: 'runtimeClassName "gvisor", and gVisor and Kata Containers do not mount',
+    },
+    { spec: { hostUsers: false }, facts: undefined, says: 'hostUsers: false, and not every node is known to mount' },
+  ])('warns if the pod, or the operator, asks for an image volume: $spec', ({ spec, facts, says }) => {
+    const warning = { code: 'runtime-without-image-volumes', message: expect.stringContaining(says) };
+    expect(inject(sandbox({ spec }), [], facts).warnings).toContainEqual(warning);
+    expect(inject(sandbox({ spec, annotations: method('image-volume') }), [], facts).warnings).toContainEqual(warning);
+    expect(inject(sandbox({ spec, annotations: method('init-container') }), [], facts).warnings).toEqual([]);
+    const image = ['--policy=image:registry.example/policy:1', '--supervisor-sideload-method=init-container'];
+    const withoutPolicy = sandbox({ spec: { ...spec, containers: [agent({ env: [] })] } });
+    expect(inject(withoutPolicy, image, facts).warnings).toContainEqual({
+      ...warning,
+      message: expect.stringMatching(/: take the policy from a ConfigMap$/),
+    });
+  });
+
+  it('does not warn in a user namespace where every node mounts image volumes into one', () => {
+    expect(inject(sandbox({ spec: { hostUsers: false } }), [], KEEPING).warnings).toEqual([]);
+  });
+});
+
+describe('a pod that may run on Linux', () => {
+  const linux = { key: 'kubernetes.io/os', operator: 'In', values: ['linux'] };
+  const windows = { key: 'kubernetes.io/os', operator: 'In', values: ['windows'] };
+  it.each([
+    { why: 'is asked for', pod: requiringNodes([linux]) },
+    { why: 'is one of two alternatives', pod: requiringNodes([windows], [{ key: 'example.com/zone', operator: 'Exists' }]) },
+    { why: 'is one of two systems', pod: requiringNodes([{ ...windows, values: ['windows', 'linux'] }]) },
+    { why: 'is not Windows', pod: requiringNodes([{ ...windows, operator: 'NotIn' }]) },
+    {
+      why: 'has options of Windows that say nothing',
+      pod: sandbox({ spec: { securityContext: { windowsOptions: { hostProcess: false } } } }),
+    },
+  ])('is no Windows pod: it $why', ({ pod }) => {
+    expect(outcomeOf(pod).verdict).toBe('inject');
   });
 });
 
@@ -600,7 +673,7 @@ describe('warnings', () => {
         spec: { containers: [everything, ...others], hostPID: true, hostIPC: true },
       }),
       ['--missing-policy=warn', ...NO_LOOKUP],
-      { ...KEEPING, nodes: { total: 15_000, mountingImages: 14_999 } },
+      { ...KEEPING, nodes: { total: 15_000, mountingImages: 14_999, mountingMapped: 14_999 } },
     );
     expect(warnings.map(({ code }) => code)).toEqual([
       'no-command',

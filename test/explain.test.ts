@@ -42,7 +42,11 @@ function explained(
 
 describe('a pod is explained step by step', () => {
   it('that is injected', () => {
-    const facts: ClusterFacts = { imageVolumes: 'kept', serverVersion: 'v1.36.3', nodes: { total: 3, mountingImages: 3 } };
+    const facts: ClusterFacts = {
+      imageVolumes: 'kept',
+      serverVersion: 'v1.36.3',
+      nodes: { total: 3, mountingImages: 3, mountingMapped: 3 },
+    };
     expect(explained(sandbox(), { facts })).toEqual([
       'yes namespace: agents carries openshell.ai/sideload=enabled',
       'yes webhook: called by sandbox.sideload.openshell.ai',

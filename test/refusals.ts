@@ -36,6 +36,13 @@ export const installed = (parts: { container?: Partial<Container>; installer?: P
     },
   });
 
+type Expression = { readonly key: string; readonly operator: string; readonly values?: readonly string[] };
+/** A pod that may run on the nodes of any of these terms. */
+export const requiringNodes = (...terms: readonly (readonly Expression[])[]): Pod => {
+  const nodeSelectorTerms = terms.map((matchExpressions) => ({ matchExpressions }));
+  return sandbox({ spec: { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } } } });
+};
+
 const SHARED_MOUNTS = [
   { name: 'openshell-sidecar-state', mountPath: '/run/openshell-sidecar' },
   { name: 'openshell-supervisor-tls', mountPath: '/etc/openshell-tls/proxy' },
@@ -178,6 +185,44 @@ export const REFUSED_PODS: readonly Refusal[] = [
     why: 'a Windows pod by node selector',
     reason: 'windows-pod',
     pod: sandbox({ spec: { nodeSelector: { 'kubernetes.io/os': 'windows' } } }),
+    says: 'on Linux',
+  },
+  {
+    why: 'a Windows pod by the older label of nodes',
+    reason: 'windows-pod',
+    pod: sandbox({ spec: { nodeSelector: { 'beta.kubernetes.io/os': 'windows' } } }),
+    says: 'on Linux',
+  },
+  {
+    why: 'a Windows pod by node affinity',
+    reason: 'windows-pod',
+    pod: requiringNodes([{ key: 'kubernetes.io/os', operator: 'In', values: ['windows'] }]),
+    says: 'on Linux',
+  },
+  {
+    why: 'a pod that wants no Linux node, in each of its alternatives',
+    reason: 'windows-pod',
+    pod: requiringNodes(
+      [
+        { key: 'example.com/zone', operator: 'Exists' },
+        { key: 'kubernetes.io/os', operator: 'NotIn', values: ['linux'] },
+      ],
+      [{ key: 'beta.kubernetes.io/os', operator: 'In', values: ['windows'] }],
+    ),
+    says: 'on Linux',
+  },
+  {
+    why: 'a pod with the credentials of a Windows account',
+    reason: 'windows-pod',
+    pod: sandbox({ spec: { securityContext: { windowsOptions: { gmsaCredentialSpecName: 'agent' } } } as Partial<PodSpec> }),
+    says: 'on Linux',
+  },
+  {
+    why: 'a container with a Windows user',
+    reason: 'windows-pod',
+    pod: sandbox({
+      spec: { containers: [agent({ securityContext: { windowsOptions: { runAsUserName: 'ContainerUser' } } })] } as Partial<PodSpec>,
+    }),
     says: 'on Linux',
   },
   {

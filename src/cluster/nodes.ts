@@ -5,7 +5,7 @@ import type { V1Node } from '@kubernetes/client-node';
 import { Failures } from '../observe/failures.ts';
 import type { NodeCount } from '../sideload/settings.ts';
 import { ApiError, type Cluster, call } from './client.ts';
-import { isSchedulableLinux, mountsImageVolumes } from './node-support.ts';
+import { isSchedulableLinux, mountsImageVolumes, mountsMappedImageVolumes } from './node-support.ts';
 
 /** A node is some 20 KiB of JSON: a page is read without holding up admissions. */
 const PAGE_SIZE = 100;
@@ -17,16 +17,19 @@ interface Listed {
   readonly resourceVersion: string;
 }
 
-type NodeKind = 'mounts-images' | 'not-known-to';
+type NodeKind = 'mounts-mapped-images' | 'mounts-images' | 'not-known-to';
 
 /** What is kept of a node; undefined for one on which no sandbox runs. */
 function kindOf(node: V1Node): NodeKind | undefined {
   if (!isSchedulableLinux(node)) return undefined;
-  return mountsImageVolumes(node) ? 'mounts-images' : 'not-known-to';
+  if (!mountsImageVolumes(node)) return 'not-known-to';
+  return mountsMappedImageVolumes(node) ? 'mounts-mapped-images' : 'mounts-images';
 }
 
 function count(nodes: ReadonlyMap<string, NodeKind>): NodeCount {
-  return { total: nodes.size, mountingImages: [...nodes.values()].filter((kind) => kind === 'mounts-images').length };
+  const kinds = [...nodes.values()];
+  const mountingMapped = kinds.filter((kind) => kind === 'mounts-mapped-images').length;
+  return { total: nodes.size, mountingImages: mountingMapped + kinds.filter((kind) => kind === 'mounts-images').length, mountingMapped };
 }
 
 /**
@@ -48,7 +51,8 @@ export function followNodes(
   const failures = new Failures(RETRY_MS, MAX_RETRY_MS);
   let last: NodeCount | undefined;
   const tell = (nodes: NodeCount | undefined): void => {
-    if (nodes?.total === last?.total && nodes?.mountingImages === last?.mountingImages) return;
+    const same = (['total', 'mountingImages', 'mountingMapped'] as const).every((member) => nodes?.[member] === last?.[member]);
+    if (same) return;
     last = nodes;
     onCount(nodes);
   };

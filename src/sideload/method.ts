@@ -6,6 +6,7 @@ import { isInstaller } from './install-container.ts';
 import { quote, type Refuse, refuse } from './outcome.ts';
 import type { Pod, PodSpec } from './pod.ts';
 import type { Policy } from './policy-source.ts';
+import { doubtfulRuntime } from './runtime.ts';
 import type { ClusterFacts, SideloadSettings } from './settings.ts';
 
 /** The method that the pod's annotation names, undefined where it names none, or a refusal where it names no method. */
@@ -27,16 +28,17 @@ export function methodFor(
   facts: ClusterFacts,
 ): Method {
   const isLeft = (): boolean => spec.initContainers?.some((container) => isInstaller(container, volumeName)) ?? false;
-  return method ?? annotated ?? (isLeft() ? 'init-container' : operatorMethod(settings, facts));
+  return method ?? annotated ?? (isLeft() ? 'init-container' : operatorMethod(spec, settings, facts));
 }
 
 /** The method of a pod that names none. While it is not known whether image volumes are kept, an init container is sure to work. */
-function operatorMethod(settings: SideloadSettings, facts: ClusterFacts): Method {
+function operatorMethod(spec: PodSpec, settings: SideloadSettings, facts: ClusterFacts): Method {
   const unsure = facts.imageVolumes === 'unknown' && settings.allowedMethods.includes('init-container');
   if (settings.method !== 'auto') return settings.method === 'image-volume' && unsure ? 'init-container' : settings.method;
   const { total, mountingImages } = facts.nodes ?? { total: 0, mountingImages: 0 };
   const everyNode = total > 0 && mountingImages === total;
-  const imageVolumes = facts.imageVolumes === 'kept' && everyNode && settings.allowedMethods.includes('image-volume');
+  const mayMount = everyNode && doubtfulRuntime(spec, facts) === undefined;
+  const imageVolumes = facts.imageVolumes === 'kept' && mayMount && settings.allowedMethods.includes('image-volume');
   return imageVolumes ? 'image-volume' : 'init-container';
 }
 

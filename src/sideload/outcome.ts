@@ -91,6 +91,7 @@ export const WARNINGS = {
   'ports-unreachable': 'nothing reaches the ports of the program',
   'host-namespaces': 'the container shares process or IPC namespaces with the node',
   'nodes-without-image-volumes': 'not every schedulable Linux node is known to mount image volumes',
+  'runtime-without-image-volumes': 'the runtime class or user namespace of the pod is not known to work with image volumes',
   'unsafe-neighbours': 'another container could replace or reach the supervisor',
   'writable-path': 'the supervisor runs programs as root from a writable directory',
   'read-only-root': 'the supervisor cannot make its network namespace and will exit',

@@ -5,7 +5,9 @@
 
 import { boolean, integer, integerOrString, list, object, type Passing, quantities, string, stringMap } from './shape.ts';
 
-const windowsOptions = object({ hostProcess: boolean });
+const windowsOptions = object({ hostProcess: boolean, gmsaCredentialSpecName: string, gmsaCredentialSpec: string, runAsUserName: string });
+
+const nodeRequirement = object({ key: string, operator: string, values: list(string) });
 
 const securityContext = object({
   windowsOptions,
@@ -66,6 +68,14 @@ export const podShape = object({
   spec: object({
     os: object({ name: string }),
     nodeSelector: stringMap,
+    affinity: object({
+      nodeAffinity: object({
+        requiredDuringSchedulingIgnoredDuringExecution: object({
+          nodeSelectorTerms: list(object({ matchExpressions: list(nodeRequirement) })),
+        }),
+      }),
+    }),
+    runtimeClassName: string,
     imagePullSecrets: list(object({ name: string })),
     hostUsers: boolean,
     hostNetwork: boolean,
@@ -88,6 +98,7 @@ export const podShape = object({
 export type Pod = Passing<typeof podShape>;
 export type PodSpec = NonNullable<Pod['spec']>;
 export type Container = Passing<typeof container>;
+export type NodeRequirement = Passing<typeof nodeRequirement>;
 export type Volume = Passing<typeof volume>;
 export type Hook = Passing<typeof hook>;
 export type EnvVar = NonNullable<Container['env']>[number];

@@ -16,7 +16,7 @@ import {
 } from './contract.ts';
 import { enumerate, quote, type Refuse, refuse, type Skip, skip } from './outcome.ts';
 import { absolutePath } from './paths.ts';
-import type { Container, Pod, PodSpec } from './pod.ts';
+import type { Container, NodeRequirement, Pod, PodSpec } from './pod.ts';
 
 /** A kubelet copies its static pods to the API server with this annotation; kubelets never run a pod that carries it. */
 const MIRROR_POD_ANNOTATION = 'kubernetes.io/config.mirror';
@@ -38,14 +38,36 @@ export function passOver(pod: Pod): Skip | Refuse | undefined {
   );
 }
 
-function isHostProcess({ securityContext }: Pick<Container, 'securityContext'> | PodSpec): boolean {
-  return securityContext?.windowsOptions?.hostProcess === true;
+/** Labels of nodes with their operating system; kubelets still write the older one too (k8s.io/api/core/v1, well_known_labels.go). */
+const OS_LABELS = ['kubernetes.io/os', 'beta.kubernetes.io/os'];
+
+/** Options that mean something on Windows only; false or empty ones mean nothing. */
+function hasWindowsOptions({ securityContext }: Pick<Container, 'securityContext'> | PodSpec): boolean {
+  const options = securityContext?.windowsOptions;
+  return Boolean(options?.hostProcess || options?.gmsaCredentialSpecName || options?.gmsaCredentialSpec || options?.runAsUserName);
+}
+
+/** Whether the required node affinity leaves no Linux node: terms are alternatives, the expressions of a term hold together. */
+function isKeptFromLinux({ affinity }: PodSpec): boolean {
+  const terms = affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution?.nodeSelectorTerms ?? [];
+  return terms.length > 0 && terms.every(({ matchExpressions }) => matchExpressions?.some(leavesNoLinux));
+}
+
+function leavesNoLinux({ key, operator, values }: NodeRequirement): boolean {
+  if (!OS_LABELS.includes(key ?? '')) return false;
+  return operator === 'In' ? !values?.includes('linux') : operator === 'NotIn' && (values?.includes('linux') ?? false);
 }
 
 /** The supervisor is a Linux binary. */
 export function refuseWindows(spec: PodSpec): Refuse | undefined {
-  const hostProcess = isHostProcess(spec) || spec.initContainers?.some(isHostProcess) || spec.containers?.some(isHostProcess);
-  if (spec.os?.name !== 'windows' && spec.nodeSelector?.['kubernetes.io/os'] !== 'windows' && !hostProcess) return undefined;
+  const isForWindows =
+    spec.os?.name === 'windows' ||
+    OS_LABELS.some((label) => spec.nodeSelector?.[label] === 'windows') ||
+    isKeptFromLinux(spec) ||
+    hasWindowsOptions(spec) ||
+    spec.initContainers?.some(hasWindowsOptions) ||
+    spec.containers?.some(hasWindowsOptions);
+  if (!isForWindows) return undefined;
   return refuse(
     'windows-pod',
     `the pod is for Windows, the OpenShell supervisor runs on Linux only: set label ${SANDBOX_LABEL} to "false" or schedule the pod on Linux`,

@@ -100,6 +100,8 @@ export interface NodeCount {
   readonly total: number;
   /** Those of them that are known to mount image volumes. */
   readonly mountingImages: number;
+  /** Those of these that also mount them into a user namespace. */
+  readonly mountingMapped: number;
 }
 
 /** No cluster is asked: on a developer's machine, or because the operator said so. */

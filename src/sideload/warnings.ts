@@ -7,6 +7,7 @@ import { enumerate, quote, type RefuseReason, type Warning } from './outcome.ts'
 import type { Plan } from './plan.ts';
 import type { Container, PodSpec } from './pod.ts';
 import { pathConcerns } from './root-programs.ts';
+import { doubtfulRuntime } from './runtime.ts';
 import type { ClusterFacts, SideloadSettings } from './settings.ts';
 import { unreachablePorts, unreachableProbes } from './unreachable.ts';
 import { replacesWorkdir, workdirWord } from './workdir.ts';
@@ -125,14 +126,20 @@ function variableConcerns({ pod, container }: Plan): Concern[] {
   return concerns;
 }
 
-function nodeConcerns({ spec, container, method, policy }: Plan, { nodes }: ClusterFacts): Concern[] {
+function nodeConcerns({ spec, container, method, policy }: Plan, facts: ClusterFacts): Concern[] {
   const concerns: Concern[] = [];
+  const { nodes } = facts;
   const mountsImages = method === 'image-volume' || policy.policy?.usesImages;
   if (mountsImages && nodes && nodes.mountingImages < nodes.total) {
     concerns.push({
       code: 'nodes-without-image-volumes',
       message: `only ${nodes.mountingImages} of ${nodes.total} schedulable Linux nodes are known to mount image volumes: choose such nodes, or set annotation ${METHOD_ANNOTATION} to init-container`,
     });
+  }
+  const doubt = mountsImages ? doubtfulRuntime(spec, facts) : undefined;
+  if (doubt !== undefined) {
+    const fix = method === 'image-volume' ? `set annotation ${METHOD_ANNOTATION} to init-container` : 'take the policy from a ConfigMap';
+    concerns.push({ code: 'runtime-without-image-volumes', message: `${doubt}: ${fix}` });
   }
   const shared = (['hostPID', 'hostIPC'] as const).filter((member) => spec[member]);
   if (shared.length > 0) {

@@ -93,19 +93,34 @@ const ADDITIONS: readonly Record<string, unknown>[] = [
   { restartPolicy: 'Always' },
   { securityContext: { runAsNonRoot: true } },
   { securityContext: { privileged: true } },
+  { securityContext: { windowsOptions: { gmsaCredentialSpecName: 'x' } } },
   { securityContext: { capabilities: { add: ['NET_ADMIN'] } } },
   { securityContext: { capabilities: { add: ['CAP_SYS_PTRACE'] } } },
   { securityContext: { capabilities: { add: ['chown'] } } },
 ];
 
 /** What may come on top in a pod. */
-const POD_ADDITIONS: Readonly<Record<string, unknown>> = {
-  shareProcessNamespace: true,
-  hostPID: true,
-  hostNetwork: true,
-  securityContext: { runAsNonRoot: true },
-  nodeSelector: { 'kubernetes.io/os': 'windows' },
-};
+const POD_ADDITIONS: readonly (readonly [member: string, value: unknown])[] = [
+  ['shareProcessNamespace', true],
+  ['hostPID', true],
+  ['hostNetwork', true],
+  ['securityContext', { runAsNonRoot: true }],
+  ['securityContext', { windowsOptions: { runAsUserName: 'ContainerUser' } }],
+  ['nodeSelector', { 'kubernetes.io/os': 'windows' }],
+  ['nodeSelector', { 'beta.kubernetes.io/os': 'windows' }],
+  ...[
+    [{ key: 'kubernetes.io/os', operator: 'In', values: ['windows'] }],
+    [{ key: 'kubernetes.io/os', operator: 'In', values: ['windows', 'linux'] }],
+    [{ key: 'kubernetes.io/os', operator: 'NotIn', values: ['linux'] }],
+    [{ key: 'kubernetes.io/os', operator: 'Exists' }],
+    [],
+  ].flatMap((matchExpressions) =>
+    [[{ matchExpressions }], [{ matchExpressions }, { matchExpressions: [{ key: 'zone', operator: 'Exists' }] }]].map(
+      (nodeSelectorTerms) =>
+        ['affinity', { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } }] as const,
+    ),
+  ),
+];
 
 /** A pod without a policy, or with probes that fail: not a supervisor that guards less. */
 const canOnlyCrash = ({ reason }: Outcome): boolean => ['no-policy-source', 'unreachable-probes'].includes(reason);
@@ -134,7 +149,7 @@ export function changesOf({ what, pod }: Case): Case[] {
   const { labels, annotations } = pod.metadata ?? {};
   for (const [part, value] of Object.entries({ metadata: { labels, annotations }, spec: pod.spec }))
     for (const [key, child] of Object.entries(value ?? {})) if (child !== undefined) visit(child, `/${part}/${key}`, key);
-  for (const [member, value] of Object.entries(POD_ADDITIONS)) change({ op: 'add', path: `/spec/${member}`, value });
+  for (const [member, value] of POD_ADDITIONS) change({ op: 'add', path: `/spec/${member}`, value });
   for (const list of ['containers', 'initContainers'] as const)
     for (const [index, container] of (pod.spec?.[list] ?? []).entries())
       for (const [member, value] of ADDITIONS.flatMap((addition) => Object.entries(addition))) {
