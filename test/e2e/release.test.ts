@@ -207,6 +207,44 @@ describe.each(HELM_VERSIONS)('Helm %i', (major) => {
     await waitFor('the webhook writes caBundle again', async () => isInjected((await create()) ?? {}));
   });
 
+  it('makes objects that the API server takes with all values of the pods at once', async () => {
+    const values = {
+      commonLabels: { team: 'platform' },
+      podLabels: { tier: 'admission' },
+      podAnnotations: { 'example.com/scrape': 'no' },
+      serviceAccount: { annotations: { 'example.com/role': 'none' } },
+      hostNetwork: true,
+      port: 8443,
+      extraEnv: [{ name: 'ADDRESS', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } }],
+      extraVolumes: [{ name: 'scratch', emptyDir: {} }],
+      extraVolumeMounts: [{ name: 'scratch', mountPath: '/scratch' }],
+      topologySpreadConstraints: [{ topologyKey: 'topology.kubernetes.io/zone', maxSkew: 2, whenUnsatisfiable: 'DoNotSchedule' }],
+      affinity: { nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [] } },
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: 0 } },
+      revisionHistoryLimit: 3,
+      startupProbe: { initialDelaySeconds: 1 },
+      livenessProbe: { failureThreshold: 5 },
+      readinessProbe: { periodSeconds: 3 },
+      podDisruptionBudget: { minAvailable: '50%' },
+      global: { imageRegistry: 'mirror.example:5000', imagePullSecrets: ['pull'] },
+    };
+    await helm(UPGRADE, values);
+    const { template, ...spec } = (await deployment()).spec;
+    expect(spec).toMatchObject({ revisionHistoryLimit: 3, strategy: values.strategy });
+    expect(template.spec).toMatchObject({
+      hostNetwork: true,
+      dnsPolicy: 'ClusterFirstWithHostNet',
+      imagePullSecrets: [{ name: 'pull' }],
+      topologySpreadConstraints: [{ labelSelector: { matchLabels: { 'app.kubernetes.io/instance': RELEASE } } }],
+      volumes: [{ name: 'scratch' }],
+    });
+    expect((await read('poddisruptionbudget', RELEASE, '-n', NAMESPACE)).spec).toMatchObject({ minAvailable: '50%' });
+    await helm(UPGRADE, {});
+    expect((await deployment()).spec.template.spec).not.toHaveProperty('hostNetwork');
+    expect((await read('poddisruptionbudget', RELEASE, '-n', NAMESPACE)).spec).toMatchObject({ maxUnavailable: 1 });
+  });
+
   it('upgrades on AKS, whose enforcer changes the selectors of webhooks', async () => {
     // Without the value, what AKS added is lost with Helm's word, or in its way.
     await helm(UPGRADE, {});
