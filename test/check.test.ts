@@ -123,7 +123,9 @@ function granted(file: string): string[] {
     .filter(({ kind }) => kind === 'Role' || kind === 'ClusterRole')
     .flatMap(({ kind, rules }) =>
       rules.flatMap((rule: { verbs: string[]; apiGroups: string[]; resources: string[]; resourceNames?: string[] }) =>
-        rule.verbs.map((verb) => [kind === 'Role', verb, rule.apiGroups[0], rule.resources[0], rule.resourceNames?.[0]].join()),
+        rule.resources.flatMap((resource) =>
+          rule.verbs.map((verb) => [kind === 'Role', verb, rule.apiGroups[0], resource, rule.resourceNames?.[0]].join()),
+        ),
       ),
     )
     .sort();
@@ -141,6 +143,9 @@ describe('the rights', () => {
       granted('manifests/base/rbac-preflight.yaml'),
     );
     expect(webhookRights(readConfig(['--tls-cert-dir=/tls', '--preflight=off'], {}))).toEqual([]);
+    expect(asRules(webhookRights(readConfig(['--tls-cert-dir=/tls', '--preflight=off', '--count-unguarded=true'], {})))).toEqual(
+      granted('manifests/components/unguarded/rbac.yaml'),
+    );
   });
 
   it('of anyone who installs it cover every kind of manifests/base', () => {

@@ -63,6 +63,7 @@ describe('the configuration', () => {
         names: expect.objectContaining({ dns: expect.arrayContaining(['openshell-sideload.openshell-system.svc']) }),
       },
       preflight: false,
+      countUnguarded: false,
       namespace: 'openshell-system',
       webhookConfiguration: 'openshell-sideload',
       tlsMinVersion: 'TLSv1.3',

@@ -46,6 +46,8 @@ export interface Config {
   readonly certificates: Certificates;
   /** Whether to ask the API server what the cluster can do. */
   readonly preflight: boolean;
+  /** Whether to count the sandboxes that run without their supervisor. */
+  readonly countUnguarded: boolean;
   /** The webhook's own. */
   readonly namespace: string;
   /** Name of the MutatingWebhookConfiguration whose entries call this webhook. */
@@ -219,6 +221,7 @@ function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'met
     bindAddress: values['bind-address'],
     certificates: certificatesFrom(values, inCluster),
     preflight: values.preflight === 'auto' ? inCluster : values.preflight === 'on',
+    countUnguarded: values['count-unguarded'] === 'true',
     namespace: values['webhook-namespace'],
     webhookConfiguration: values['webhook-configuration'],
     tlsMinVersion: values['tls-min-version'],

@@ -353,6 +353,13 @@ export const OPTIONS = {
     'on: ask the API server whether it keeps image volumes, and which nodes mount them. off: do not ask. auto: on inside a cluster. Outside, it uses KUBECONFIG.',
     oneOf('auto', 'on', 'off'),
   ),
+  'count-unguarded': option(
+    'OPENSHELL_COUNT_UNGUARDED',
+    'BOOLEAN',
+    'false',
+    'true: follow the sandboxes of all namespaces and count those that run without their supervisor, in a metric. Needs permission to list and watch pods and namespaces.',
+    oneOf('true', 'false'),
+  ),
   'tls-min-version': option(
     'OPENSHELL_TLS_MIN_VERSION',
     'VERSION',

@@ -68,7 +68,7 @@ export function createMetrics(version: string, lostLines: () => number, lookupsI
   });
   const apiServerFailures = new Counter({
     name: 'openshell_sideload_apiserver_failures_total',
-    help: 'Failed requests to the API server, for the shared CA or for the preflight.',
+    help: 'Failed requests to the API server, for the shared CA, for the preflight, or to count sandboxes.',
     registers,
   });
   const connectionsRefused = new Counter({
@@ -117,6 +117,13 @@ export function createMetrics(version: string, lostLines: () => number, lookupsI
     labelNames: ['mounts_images'],
     registers,
   });
+  const unguarded = new Gauge({
+    name: 'openshell_sideload_unguarded_pods',
+    help: 'Sandboxes that run without their supervisor in namespaces that opted in, as each replica sees them all; absent unless --count-unguarded is set and permitted.',
+    registers,
+  });
+  // Not known is not none.
+  unguarded.remove();
   new Counter({
     name: 'openshell_sideload_log_lines_lost_total',
     help: 'Log lines dropped because the log reader was too slow or gone.',
@@ -168,6 +175,11 @@ export function createMetrics(version: string, lostLines: () => number, lookupsI
     },
     supervisorImage(image: string, fits: ImageFit['fits']): void {
       supervisorImages.set({ image, fits }, 1);
+    },
+    /** @param count undefined while it is not known */
+    unguardedPods(count: number | undefined): void {
+      if (count === undefined) unguarded.remove();
+      else unguarded.set(count);
     },
     cluster(facts: ClusterFacts): void {
       for (const state of IMAGE_VOLUME_STATES) imageVolumes.set({ state }, state === facts.imageVolumes ? 1 : 0);

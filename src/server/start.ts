@@ -50,6 +50,8 @@ export async function startWebhook(config: Config, version: string, log: Logger,
   const source = await openCertificateSource(config.certificates, (objects) => openTrustStore(objects, log), log, metrics);
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
+  const stopCounting = config.countUnguarded ? await countUnguarded(config, log, metrics) : undefined;
+
   const { image } = config.sideload;
   const { fits, detail } = judgeSupervisorImage(image);
   metrics.supervisorImage(image, fits);
@@ -118,6 +120,7 @@ export async function startWebhook(config: Config, version: string, log: Logger,
       authorities?.stop();
       images.stop();
       cluster.stop();
+      stopCounting?.();
       // Half of a request would keep the server open for ever: with it, Node ends the timer that enforces requestTimeout.
       const force = setTimeout(() => app.server.closeAllConnections(), REQUEST_TIMEOUT_MS);
       const closed = app.close();
@@ -139,6 +142,15 @@ async function openTrustStore(objects: TrustStoreNames, log: Logger): Promise<Tr
 async function askCluster(namespace: string, log: Logger, metrics: Metrics): Promise<ClusterView> {
   const { connect } = await import('../cluster/client.ts');
   return followCluster(await connect(), namespace, log, metrics);
+}
+
+/** Returns a function that ends it. */
+async function countUnguarded({ namespace, sideload }: Config, log: Logger, metrics: Metrics): Promise<() => void> {
+  const [{ connect }, { followUnguarded }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/sandboxes.ts')]);
+  return followUnguarded(await connect(), namespace, sideload, metrics.unguardedPods, (problem) => {
+    metrics.apiServerFailure();
+    log.warn({ problem }, 'sandboxes without their supervisor cannot be counted: docs/observability.md#unguarded-sandboxes');
+  });
 }
 
 /** The client is loaded with the first pull secret, unless it is there. */

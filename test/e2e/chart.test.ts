@@ -98,6 +98,7 @@ describe('the chart describes the same objects as', () => {
       components: ['host-network'],
       values: { hostNetwork: true, port: 8443 },
     },
+    { what: 'the component unguarded', resource: 'base', components: ['unguarded'], values: { countUnguarded: true } },
     { what: 'the component backstop', resource: 'base', components: ['backstop'], values: { backstop: { enabled: true } } },
     {
       what: 'the component monitoring',
@@ -183,6 +184,7 @@ describe('the options', () => {
     'serving-cert-lifetime': ['90m', '90m'],
     'ca-settle-time': ['30s', '30s'],
     preflight: ['off', 'off'],
+    'count-unguarded': [true, 'true'],
     'tls-min-version': ['TLSv1.2', 'TLSv1.2'],
     'shutdown-delay': [0, '0'],
     'log-level': ['debug', 'debug'],

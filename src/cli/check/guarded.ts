@@ -2,29 +2,13 @@
 
 import type { V1Namespace, V1Pod } from '@kubernetes/client-node';
 import { listPods, SANDBOX_SELECTORS } from '../../cluster/pods.ts';
-import { decide } from '../../sideload/decide.ts';
-import { type Pod, podShape } from '../../sideload/pod.ts';
-import { type SideloadSettings, settingsIn, UNKNOWN_CLUSTER } from '../../sideload/settings.ts';
-import { misfit } from '../../sideload/shape.ts';
+import { type SideloadSettings, settingsIn } from '../../sideload/settings.ts';
+import { isUnguarded } from '../../sideload/unguarded.ts';
 import type { Context } from './context.ts';
 import { type Finding, failed, ok, problemsOr, warning } from './finding.ts';
 
 /** Of one namespace and selector. */
 const MOST_PODS = 10_000;
-
-/** Whether a pod that runs, or will, has no complete supervisor of a trusted image. */
-function isUnguarded(pod: V1Pod, settings: SideloadSettings): boolean {
-  if (pod.metadata?.deletionTimestamp !== undefined || ['Succeeded', 'Failed'].includes(pod.status?.phase ?? '')) return false;
-  // The client's classes carry dates; the core reads JSON.
-  const plain: unknown = JSON.parse(JSON.stringify(pod));
-  if (misfit(podShape, plain, '') !== undefined) return true;
-  let isComplete = false;
-  const outcome = decide(plain as Pod, settings, UNKNOWN_CLUSTER, undefined, (seen) => {
-    isComplete ||= seen.step === 'supervisor' && seen.parts === 'all';
-  });
-  // A complete one of another release, or of other settings, guards as well.
-  return outcome.verdict !== 'skip' && !isComplete;
-}
 
 function ownerOf({ metadata }: V1Pod): string {
   const owner = metadata?.ownerReferences?.find(({ controller }) => controller);
@@ -38,7 +22,9 @@ async function judge(namespace: V1Namespace, context: Context, settings: Sideloa
   const { name = '', labels = {} } = namespace.metadata ?? {};
   const { pods, more } = await listPods(context.cluster, name, SANDBOX_SELECTORS, MOST_PODS);
   const owners = new Map<string, number>();
-  const unguarded = pods.filter((pod) => isUnguarded(pod, settingsIn(labels, settings)));
+  const judged = settingsIn(labels, settings);
+  // The client's classes carry dates; the core reads JSON.
+  const unguarded = pods.filter((pod) => isUnguarded(JSON.parse(JSON.stringify(pod)), judged));
   for (const owner of unguarded.map(ownerOf)) owners.set(owner, (owners.get(owner) ?? 0) + 1);
   if (unguarded.length > 0) {
     const listed = [...owners].slice(0, SHOWN).map(([owner, count]) => (count === 1 ? owner : `${owner} (${count})`));

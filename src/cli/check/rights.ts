@@ -11,8 +11,8 @@ function rights(verbs: readonly string[], right: Omit<Right, 'verb'>): Right[] {
   return verbs.map((verb) => ({ verb, ...right }));
 }
 
-/** What manifests/base grants the webhook for its certificates and for asking what the cluster can do. */
-export function webhookRights({ certificates, preflight, namespace }: Config): Right[] {
+/** What the webhook needs for its certificates, for asking what the cluster can do, and for what the operator switched on. */
+export function webhookRights({ certificates, preflight, countUnguarded, namespace }: Config): Right[] {
   const group = 'admissionregistration.k8s.io';
   const forCertificates = (secret: string, name: string): Right[] => [
     ...rights(['get', 'watch', 'create', 'patch'], { group: '', resource: 'secrets', namespace, name: secret }),
@@ -27,6 +27,7 @@ export function webhookRights({ certificates, preflight, namespace }: Config): R
       ? forCertificates(certificates.objects.secret, certificates.objects.webhookConfiguration)
       : []),
     ...(preflight ? forPreflight : []),
+    ...(countUnguarded ? ['pods', 'namespaces'].flatMap((resource) => rights(['list', 'watch'], { group: '', resource })) : []),
   ];
 }
 

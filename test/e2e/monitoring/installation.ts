@@ -15,7 +15,7 @@ const manifests = (path: string): string => fileURLToPath(new URL(`../../../mani
 const ACCESS = { authorization: 'Bearer admin-token' };
 const NODE_INFO = { kubeletVersion: 'v1.36.3', containerRuntimeVersion: 'containerd://2.2.9', operatingSystem: 'linux' };
 
-/** The webhook as manifests/base and the monitoring component install it, with a Prometheus that scrapes it and the API server. */
+/** The webhook as manifests/base and the components monitoring and unguarded install it, with a Prometheus that scrapes it and the API server. */
 export interface Installation {
   readonly cluster: ControlPlane;
   readonly replicas: readonly [Replica, Replica];
@@ -63,7 +63,7 @@ export async function startInstallation(dir: string, interval: number): Promise<
   return { cluster, replicas, prometheus, create, stop };
 }
 
-/** Applies manifests/base with the monitoring component, and adds nodes and an opted-in namespace. */
+/** Applies manifests/base with both components, and adds nodes and an opted-in namespace. */
 async function install(cluster: ControlPlane, dir: string, port: number): Promise<void> {
   await cluster.run(['apply', '--server-side', ...monitoringDefinitions().flatMap((file) => ['-f', file])]);
   await cluster.run(['wait', '--for=condition=Established', 'crd', '--all', WAIT_FLAG]);
@@ -75,7 +75,7 @@ async function install(cluster: ControlPlane, dir: string, port: number): Promis
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
     resources: [relative(overlay, manifests('base'))],
-    components: [relative(overlay, manifests('components/monitoring'))],
+    components: ['monitoring', 'unguarded'].map((component) => relative(overlay, manifests(`components/${component}`))),
     patches: [{ target: { kind: 'MutatingWebhookConfiguration' }, patch: stringify(patch) }],
   };
   writeFileSync(join(overlay, 'kustomization.yaml'), stringify(kustomization));

@@ -24,6 +24,7 @@ export function replicaIn(dir: string, name: string, port: number, adminPort: nu
     '--certificates=self-managed',
     '--ca-settle-time=5s',
     '--preflight=on',
+    '--count-unguarded=true',
     `--port=${port}`,
     `--admin-port=${adminPort}`,
     '--bind-address=127.0.0.1',
