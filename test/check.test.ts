@@ -72,7 +72,7 @@ describe('the entries of the webhook configuration', () => {
     ],
     ['namespaceSelector does not ask for openshell.ai/policy-mode notin (enforced)', { namespaceSelector: { matchLabels: OPTED_IN } }],
     ['matchPolicy is Exact', { matchPolicy: 'Exact' }],
-    ['sideEffects is NoneOnDryRun', { sideEffects: 'NoneOnDryRun' }],
+    ['sideEffects is NoneOnDryRun: with --owner-events=false it is None', { sideEffects: 'NoneOnDryRun' }],
     ['timeoutSeconds is 1', { timeoutSeconds: 1 }],
   ])('are looked at twice: %s', (sentence, change) => {
     expect(judgeEntries(changed(change))).toMatchObject([{ status: 'warning', detail: expect.stringContaining(sentence) }]);
@@ -87,6 +87,12 @@ describe('the entries of the webhook configuration', () => {
     ['a longer timeout', { timeoutSeconds: 30 }],
   ])('may be the operator’s own: %s', (_what, change) => {
     expect(judgeEntries(changed(change))).toEqual([]);
+  });
+
+  it('have side effects where the webhook writes Events', () => {
+    const withEvents = entriesOf(shipped).map((entry) => ({ ...entry, sideEffects: 'NoneOnDryRun' }));
+    expect(judgeEntries(withEvents, true)).toEqual([]);
+    expect(judgeEntries(entriesOf(shipped), true)).toHaveLength(4);
   });
 
   it('have to be there, all of them', () => {

@@ -64,6 +64,7 @@ describe('the configuration', () => {
       },
       preflight: false,
       countUnguarded: false,
+      ownerEvents: false,
       namespace: 'openshell-system',
       webhookConfiguration: 'openshell-sideload',
       tlsMinVersion: 'TLSv1.3',

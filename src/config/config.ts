@@ -48,6 +48,8 @@ export interface Config {
   readonly preflight: boolean;
   /** Whether to count the sandboxes that run without their supervisor. */
   readonly countUnguarded: boolean;
+  /** Whether to write Events on the owners of pods that are refused or get warnings. */
+  readonly ownerEvents: boolean;
   /** The webhook's own. */
   readonly namespace: string;
   /** Name of the MutatingWebhookConfiguration whose entries call this webhook. */
@@ -222,6 +224,7 @@ function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'met
     certificates: certificatesFrom(values, inCluster),
     preflight: values.preflight === 'auto' ? inCluster : values.preflight === 'on',
     countUnguarded: values['count-unguarded'] === 'true',
+    ownerEvents: values['owner-events'] === 'true',
     namespace: values['webhook-namespace'],
     webhookConfiguration: values['webhook-configuration'],
     tlsMinVersion: values['tls-min-version'],

@@ -360,6 +360,13 @@ export const OPTIONS = {
     'true: follow the sandboxes of all namespaces and count those that run without their supervisor, in a metric. Needs permission to list and watch pods and namespaces.',
     oneOf('true', 'false'),
   ),
+  'owner-events': option(
+    'OPENSHELL_OWNER_EVENTS',
+    'BOOLEAN',
+    'false',
+    'true: write an Event on the controller of a pod that is refused, or admitted with a warning. Needs permission to create Events in the namespaces of sandboxes.',
+    oneOf('true', 'false'),
+  ),
   'tls-min-version': option(
     'OPENSHELL_TLS_MIN_VERSION',
     'VERSION',

@@ -124,6 +124,12 @@ export function createMetrics(version: string, lostLines: () => number, lookupsI
   });
   // Not known is not none.
   unguarded.remove();
+  const ownerEvents = new Counter({
+    name: 'openshell_sideload_owner_events_total',
+    help: 'Events about owners of pods, by result (created, duplicate: another replica wrote it, failed, dropped: too many); with --owner-events only.',
+    labelNames: ['result'],
+    registers,
+  });
   new Counter({
     name: 'openshell_sideload_log_lines_lost_total',
     help: 'Log lines dropped because the log reader was too slow or gone.',
@@ -175,6 +181,9 @@ export function createMetrics(version: string, lostLines: () => number, lookupsI
     },
     supervisorImage(image: string, fits: ImageFit['fits']): void {
       supervisorImages.set({ image, fits }, 1);
+    },
+    ownerEvent(result: 'created' | 'duplicate' | 'failed' | 'dropped'): void {
+      ownerEvents.inc({ result });
     },
     /** @param count undefined while it is not known */
     unguardedPods(count: number | undefined): void {

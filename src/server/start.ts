@@ -11,6 +11,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Cluster } from '../cluster/client.ts';
 import { type ClusterView, followCluster, NO_CLUSTER } from '../cluster/facts.ts';
+import type { OwnerEvents } from '../cluster/owner-events.ts';
 import type { Config } from '../config/config.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
@@ -51,6 +52,7 @@ export async function startWebhook(config: Config, version: string, log: Logger,
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
   const stopCounting = config.countUnguarded ? await countUnguarded(config, log, metrics) : undefined;
+  const ownerEvents = config.ownerEvents ? await tellOwners(log, metrics) : undefined;
 
   const { image } = config.sideload;
   const { fits, detail } = judgeSupervisorImage(image);
@@ -82,6 +84,7 @@ export async function startWebhook(config: Config, version: string, log: Logger,
     tls: context(),
     requiresClients: authorities !== undefined,
     readImage: countedReader(images, metrics),
+    tellOwner: ownerEvents?.tell,
     draining: () => draining,
   });
   const certificates = source.follow((next, notAfter) => {
@@ -127,6 +130,7 @@ export async function startWebhook(config: Config, version: string, log: Logger,
       closeUnused();
       await closed;
       clearTimeout(force);
+      await ownerEvents?.stop();
       await admin.close();
       log.info('stopped');
     },
@@ -151,6 +155,11 @@ async function countUnguarded({ namespace, sideload }: Config, log: Logger, metr
     metrics.apiServerFailure();
     log.warn({ problem }, 'sandboxes without their supervisor cannot be counted: docs/observability.md#unguarded-sandboxes');
   });
+}
+
+async function tellOwners(log: Logger, metrics: Metrics): Promise<OwnerEvents> {
+  const [{ connect }, { openOwnerEvents }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/owner-events.ts')]);
+  return openOwnerEvents(await connect(), log, metrics);
 }
 
 /** The client is loaded with the first pull secret, unless it is there. */

@@ -28,6 +28,8 @@ export interface WebhookDeps {
   readonly facts: () => ClusterFacts;
   /** Looks up what the image of a pod runs. */
   readonly readImage: ImageReader;
+  /** Told of every outcome after its response was sent; returns at once. */
+  readonly tellOwner?: ((review: AdmissionRequest, outcome: Outcome) => void) | undefined;
   readonly tls: SecureContextOptions;
   /** Whether clients need a certificate that one of `tls.ca` signed. */
   readonly requiresClients: boolean;
@@ -111,6 +113,7 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
         return;
       }
       reply.header('content-type', 'application/json; charset=utf-8').send(response);
+      deps.tellOwner?.(review, outcome);
     };
     if (!review.createsPod) return respond(skip('not-a-pod-creation'));
     const outcome = decide(review.pod, settings, deps.facts());

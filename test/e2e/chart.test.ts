@@ -99,6 +99,7 @@ describe('the chart describes the same objects as', () => {
       values: { hostNetwork: true, port: 8443 },
     },
     { what: 'the component unguarded', resource: 'base', components: ['unguarded'], values: { countUnguarded: true } },
+    { what: 'the component owner-events', resource: 'base', components: ['owner-events'], values: { ownerEvents: true } },
     { what: 'the component backstop', resource: 'base', components: ['backstop'], values: { backstop: { enabled: true } } },
     {
       what: 'the component monitoring',
@@ -185,6 +186,7 @@ describe('the options', () => {
     'ca-settle-time': ['30s', '30s'],
     preflight: ['off', 'off'],
     'count-unguarded': [true, 'true'],
+    'owner-events': [true, 'true'],
     'tls-min-version': ['TLSv1.2', 'TLSv1.2'],
     'shutdown-delay': [0, '0'],
     'log-level': ['debug', 'debug'],

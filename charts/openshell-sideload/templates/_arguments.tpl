@@ -9,7 +9,7 @@ A Kubernetes container reads $(NAME) as a variable, and $$ as a dollar.
       "entrypoint" "inspect-images" "pin-resolved-images" "registry-hosts" "registry-plain-http" "registry-mirrors"
       "upstream-proxy-auth-secret" "policy" "policy-rules" "policy-mode" "missing-policy" "unreachable-probes" "neighbours"
       "sandbox-uid" "sandbox-gid" "sandbox-workdir" "bind-address" "ca-lifetime" "serving-cert-lifetime" "ca-settle-time" "preflight"
-      "count-unguarded" "tls-min-version" "max-connections" "max-connections-per-peer" "shutdown-delay" "log-level" -}}
+      "count-unguarded" "owner-events" "tls-min-version" "max-connections" "max-connections-per-peer" "shutdown-delay" "log-level" -}}
 {{- range $flag := $flags -}}
   {{- $value := index $.Values ($flag | replace "-" "_" | camelcase | untitle) -}}
   {{- if kindIs "slice" $value -}}{{- $value = join "," $value -}}{{- end -}}

@@ -47,18 +47,23 @@ export function entriesOf({ webhooks = [] }: { readonly webhooks?: V1MutatingWeb
   return webhooks.filter(({ name }) => Object.hasOwn(ENTRIES, name));
 }
 
-/** Whatever the entries are, in the order of ENTRIES: one that is missing, and what is wrong with the others. */
-export function judgeEntries(entries: readonly V1MutatingWebhook[]): Finding[] {
+/**
+ * Whatever the entries are, in the order of ENTRIES: one that is missing, and what is wrong with the others.
+ *
+ * @param ownerEvents whether the webhook writes Events
+ */
+export function judgeEntries(entries: readonly V1MutatingWebhook[], ownerEvents = false): Finding[] {
   return Object.entries(ENTRIES).flatMap(([name, expected]) => {
     const entry = entries.find((candidate) => candidate.name === name);
-    if (entry) return judgeEntry(entry, expected).map((finding) => ({ ...finding, detail: `entry ${name}: ${finding.detail}` }));
+    if (entry)
+      return judgeEntry(entry, expected, ownerEvents).map((finding) => ({ ...finding, detail: `entry ${name}: ${finding.detail}` }));
     const where = expected.enforced ? `, in namespaces with ${POLICY_MODE_LABEL}=${POLICY_ENFORCED},` : '';
     const pods = expected.pods.map(written).join(', ');
     return [failed(`entry ${name} is missing: pods with ${pods}${where} start without their supervisor`, APPLY_AGAIN)];
   });
 }
 
-function judgeEntry(entry: V1MutatingWebhook, { pods, enforced }: Entry): Finding[] {
+function judgeEntry(entry: V1MutatingWebhook, { pods, enforced }: Entry, ownerEvents: boolean): Finding[] {
   const findings: Finding[] = [];
   const cross = (detail: string): void => void findings.push(failed(detail, APPLY_AGAIN));
   const warn = (detail: string): void => void findings.push(warning(detail, APPLY_AGAIN));
@@ -86,7 +91,9 @@ function judgeEntry(entry: V1MutatingWebhook, { pods, enforced }: Entry): Findin
     cross(`it does not call ${path}: sandboxes get the policy of another kind of namespace`);
   if (without([OPTED_IN], requirementsOf(entry.namespaceSelector)).length > 0)
     warn(`namespaceSelector does not ask for ${written(OPTED_IN)}: pods of namespaces that did not opt in reach the webhook`);
-  if (entry.sideEffects !== 'None') warn(`sideEffects is ${entry.sideEffects}: the webhook has none`);
+  const sideEffects = ownerEvents ? 'NoneOnDryRun' : 'None';
+  if (entry.sideEffects !== sideEffects)
+    warn(`sideEffects is ${entry.sideEffects}: with --owner-events=${ownerEvents} it is ${sideEffects}`);
   if (entry.matchPolicy !== 'Equivalent') warn(`matchPolicy is ${entry.matchPolicy}: another version of the pod API would pass`);
   const seconds = entry.timeoutSeconds ?? 10;
   if (seconds < SHORT_TIMEOUT) warn(`timeoutSeconds is ${seconds}: a short network delay refuses sandboxes`);

@@ -42,8 +42,9 @@ async function configurationThere({ configuration }: Context): Promise<Finding> 
   return ok((await configuration()).metadata?.name ?? '');
 }
 
-async function entries({ configuration }: Context): Promise<readonly Finding[]> {
-  return problemsOr(judgeEntries(entriesOf(await configuration())), 'every sandbox reaches the webhook, and they fail closed');
+async function entries({ configuration, config, deployed }: Context): Promise<readonly Finding[]> {
+  const { ownerEvents } = (await deployed().catch(() => ({ config }))).config;
+  return problemsOr(judgeEntries(entriesOf(await configuration()), ownerEvents), 'every sandbox reaches the webhook, and they fail closed');
 }
 
 async function endpoints({ cluster: { k8s, config }, configuration }: Context): Promise<readonly Finding[]> {

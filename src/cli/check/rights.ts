@@ -58,10 +58,16 @@ export function installRights(namespace: string): Right[] {
   ];
 }
 
-export async function checkWebhookRights({ cluster, config: { namespace }, deployed, deployment }: Context): Promise<Finding> {
+export async function checkWebhookRights(context: Context): Promise<Finding> {
+  const { cluster, deployed, deployment, optedInNamespaces } = context;
+  const { namespace } = context.config;
   const { config } = await deployed();
   const name = (await deployment()).spec?.template.spec?.serviceAccountName ?? 'default';
-  const wanted = webhookRights(config);
+  // An operator may grant it for single namespaces.
+  const forEvents = (config.ownerEvents ? await optedInNamespaces() : []).flatMap(({ metadata }) =>
+    rights(['create'], { group: 'events.k8s.io', resource: 'events', namespace: metadata?.name ?? '' }),
+  );
+  const wanted = [...webhookRights(config), ...forEvents];
   if (wanted.length === 0) return ok('the webhook needs none');
   const lacked = await lackedRights(cluster, wanted, { namespace, name });
   if (lacked.length === 0) return ok(`service account ${name} has all ${wanted.length}`);

@@ -15,7 +15,7 @@ const manifests = (path: string): string => fileURLToPath(new URL(`../../../mani
 const ACCESS = { authorization: 'Bearer admin-token' };
 const NODE_INFO = { kubeletVersion: 'v1.36.3', containerRuntimeVersion: 'containerd://2.2.9', operatingSystem: 'linux' };
 
-/** The webhook as manifests/base and the components monitoring and unguarded install it, with a Prometheus that scrapes it and the API server. */
+/** The webhook as manifests/base and its components for monitoring install it, with a Prometheus that scrapes it and the API server. */
 export interface Installation {
   readonly cluster: ControlPlane;
   readonly replicas: readonly [Replica, Replica];
@@ -63,7 +63,7 @@ export async function startInstallation(dir: string, interval: number): Promise<
   return { cluster, replicas, prometheus, create, stop };
 }
 
-/** Applies manifests/base with both components, and adds nodes and an opted-in namespace. */
+/** Applies manifests/base with these components, and adds nodes and an opted-in namespace. */
 async function install(cluster: ControlPlane, dir: string, port: number): Promise<void> {
   await cluster.run(['apply', '--server-side', ...monitoringDefinitions().flatMap((file) => ['-f', file])]);
   await cluster.run(['wait', '--for=condition=Established', 'crd', '--all', WAIT_FLAG]);
@@ -75,7 +75,7 @@ async function install(cluster: ControlPlane, dir: string, port: number): Promis
     apiVersion: 'kustomize.config.k8s.io/v1beta1',
     kind: 'Kustomization',
     resources: [relative(overlay, manifests('base'))],
-    components: ['monitoring', 'unguarded'].map((component) => relative(overlay, manifests(`components/${component}`))),
+    components: ['monitoring', 'unguarded', 'owner-events'].map((component) => relative(overlay, manifests(`components/${component}`))),
     patches: [{ target: { kind: 'MutatingWebhookConfiguration' }, patch: stringify(patch) }],
   };
   writeFileSync(join(overlay, 'kustomization.yaml'), stringify(kustomization));
@@ -123,7 +123,9 @@ async function extractRules(cluster: ControlPlane, dir: string): Promise<string>
 }
 
 function post({ address, port }: ControlPlane, agent: Agent, pod: Pod, dryRun: boolean): Promise<number> {
-  const metadata = { ...pod.metadata, name: undefined, generateName: 'sandbox-', namespace: 'agents' };
+  // As a controller creates it: the webhook writes Events about one.
+  const ownerReferences = [{ apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'sandbox', uid: 'aeb5a7f0-0000', controller: true }];
+  const metadata = { ...pod.metadata, name: undefined, generateName: 'sandbox-', namespace: 'agents', ownerReferences };
   const path = `/api/v1/namespaces/agents/pods${dryRun ? '?dryRun=All' : ''}`;
   const headers = { ...ACCESS, 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {

@@ -25,6 +25,7 @@ export function replicaIn(dir: string, name: string, port: number, adminPort: nu
     '--ca-settle-time=5s',
     '--preflight=on',
     '--count-unguarded=true',
+    '--owner-events=true',
     `--port=${port}`,
     `--admin-port=${adminPort}`,
     '--bind-address=127.0.0.1',
