@@ -64,6 +64,7 @@ describe('the configuration', () => {
       },
       preflight: false,
       countUnguarded: false,
+      tracing: { enabled: false, problems: [] },
       ownerEvents: false,
       namespace: 'openshell-system',
       webhookConfiguration: 'openshell-sideload',

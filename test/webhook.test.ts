@@ -369,6 +369,17 @@ describe('the webhook over TLS', () => {
     expect(JSON.stringify(logged)).not.toContain('s3cret');
   });
 
+  it.each([
+    ['the trace of the API server', '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01', '4bf92f3577b34da6a3ce929d0e0e4736'],
+    ['nothing of another text', '00-4bf92f3577b34da6a3ce929d0e0e4736-s3cret', undefined],
+  ])('writes %s into the log line', async (_what, traceparent, traceId) => {
+    const headers = { 'content-type': 'application/json', traceparent };
+    await send(running.port, JSON.stringify(review(sandbox())), { headers });
+    expect(logged).toHaveLength(1);
+    expect(logged[0]?.traceId).toBe(traceId);
+    expect(JSON.stringify(logged)).not.toContain('s3cret');
+  });
+
   it('counts admissions, warnings and HTTP errors, and tells its build and certificate', async () => {
     const before = await (await admin(running, '/metrics')).text();
     await post(running.port, review(sandbox({ spec: { containers: [agent({ ports: [{ containerPort: 80 }] })] } }), { dryRun: true }));

@@ -11,6 +11,7 @@ import type { Certificates } from '../tls/source.ts';
 import { type Arguments, readArguments, unexpected } from './arguments.ts';
 import { contradictions } from './contradictions.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
+import { type Tracing, tracingFrom } from './tracing.ts';
 import { BadValueError } from './values.ts';
 
 const METHOD = 'supervisor-sideload-method';
@@ -50,6 +51,7 @@ export interface Config {
   readonly countUnguarded: boolean;
   /** Whether to write Events on the owners of pods that are refused or get warnings. */
   readonly ownerEvents: boolean;
+  readonly tracing: Tracing;
   /** The webhook's own. */
   readonly namespace: string;
   /** Name of the MutatingWebhookConfiguration whose entries call this webhook. */
@@ -130,6 +132,7 @@ export function configOf(read: Arguments, env: Readonly<Record<string, string | 
   return {
     ...configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env),
     methodOrigin,
+    tracing: tracingFrom(env),
     renamed: texts.get('missing-command') === 'warn' ? ['--missing-command "warn" is called "shell" now'] : [],
     texts: {
       pinnedEnv: textOf('pinned-env'),
@@ -180,7 +183,7 @@ function policyFromOptions(values: OptionValues): PolicySettings {
   };
 }
 
-function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin' | 'texts' | 'renamed'> {
+function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin' | 'texts' | 'renamed' | 'tracing'> {
   return {
     sideload: {
       image: values['supervisor-image'],

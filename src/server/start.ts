@@ -13,6 +13,7 @@ import type { Cluster } from '../cluster/client.ts';
 import { type ClusterView, followCluster, NO_CLUSTER } from '../cluster/facts.ts';
 import type { OwnerEvents } from '../cluster/owner-events.ts';
 import type { Config } from '../config/config.ts';
+import { ExpectedError } from '../observe/expected-error.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
 import { watchFile } from '../observe/watched-file.ts';
@@ -42,9 +43,10 @@ export interface Running {
  * Starts the webhook and its admin server.
  *
  * @param lostLines how many lines the log had no room for
- * @throws Error when there is no certificate to serve or a port is taken
+ * @throws Error when there is no certificate to serve, a port is taken, or OpenTelemetry's variables cannot be used
  */
 export async function startWebhook(config: Config, version: string, log: Logger, lostLines: () => number): Promise<Running> {
+  if (config.tracing.problems.length > 0) throw new ExpectedError(config.tracing.problems.join('\n'));
   const readPullSecret = config.preflight || config.certificates.source === 'self-managed' ? pullSecretReader() : undefined;
   const images = await openImageSources(config, readPullSecret, loggedEvents(log));
   const metrics = createMetrics(version, lostLines, images.inFlight);
@@ -52,6 +54,8 @@ export async function startWebhook(config: Config, version: string, log: Logger,
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
   const stopCounting = config.countUnguarded ? await countUnguarded(config, log, metrics) : undefined;
+  // OpenTelemetry is loaded only where it is used.
+  const spans = config.tracing.enabled ? (await import('../observe/spans.ts')).openSpans(version, log) : undefined;
   const ownerEvents = config.ownerEvents ? await tellOwners(log, metrics) : undefined;
 
   const { image } = config.sideload;
@@ -85,6 +89,7 @@ export async function startWebhook(config: Config, version: string, log: Logger,
     requiresClients: authorities !== undefined,
     readImage: countedReader(images, metrics),
     tellOwner: ownerEvents?.tell,
+    startSpan: spans?.review,
     draining: () => draining,
   });
   const certificates = source.follow((next, notAfter) => {
@@ -130,7 +135,7 @@ export async function startWebhook(config: Config, version: string, log: Logger,
       closeUnused();
       await closed;
       clearTimeout(force);
-      await ownerEvents?.stop();
+      await Promise.all([ownerEvents?.stop(), spans?.stop()]);
       await admin.close();
       log.info('stopped');
     },

@@ -4,6 +4,8 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply, ty
 import type { Logger } from 'pino';
 import type { Metrics } from '../observe/metrics.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
+import type { Spans } from '../observe/spans.ts';
+import { readTraceparent } from '../observe/trace-context.ts';
 import { Shares } from '../registry/shares.ts';
 import { decide } from '../sideload/decide.ts';
 import { LARGE_BYTES } from '../sideload/json-size.ts';
@@ -28,6 +30,8 @@ export interface WebhookDeps {
   readonly facts: () => ClusterFacts;
   /** Looks up what the image of a pod runs. */
   readonly readImage: ImageReader;
+  /** Begins the span of a review, if spans are exported. */
+  readonly startSpan?: Spans['review'] | undefined;
   /** Told of every outcome after its response was sent; returns at once. */
   readonly tellOwner?: ((review: AdmissionRequest, outcome: Outcome) => void) | undefined;
   readonly tls: SecureContextOptions;
@@ -100,19 +104,23 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
   const answerReview = (settings: SideloadSettings, request: FastifyRequest, reply: FastifyReply): void | Promise<void> => {
     const started = performance.now();
     const review = decodeReview(request.body);
+    const sender = readTraceparent(request.headers.traceparent);
+    const span = deps.startSpan?.(sender);
     const respond = (outcome: Outcome, lookupMs?: number): void => {
       const { timeout } = request.query as { timeout?: string };
       const callsAgain = isTemporary(outcome) && !retries.isLast(review.uid, started, timeout);
       const response = callsAgain ? undefined : encodeReview(review.uid, outcome);
       const milliseconds = performance.now() - started - (lookupMs ?? 0);
       deps.metrics.admission(outcome, review.dryRun, milliseconds / 1000);
-      logAdmission(deps.log, review, outcome, milliseconds, lookupMs);
+      logAdmission(deps.log, review, outcome, milliseconds, lookupMs, span?.traceId ?? sender?.traceId);
       if (deps.draining()) reply.header('connection', 'close');
       if (callsAgain) {
         answerError(reply.header('retry-after', String(RETRY_AFTER_SECONDS)), 503, outcome.message);
+        span?.end(review.namespace, outcome, true);
         return;
       }
       reply.header('content-type', 'application/json; charset=utf-8').send(response);
+      span?.end(review.namespace, outcome, false);
       deps.tellOwner?.(review, outcome);
     };
     if (!review.createsPod) return respond(skip('not-a-pod-creation'));
@@ -123,10 +131,14 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
     if (!waiting.take(review.namespace, bytes))
       return respond(refuse('entrypoint-unavailable', 'too many pods wait for what their images run'));
     const asked = performance.now();
+    const endLookup = span?.lookUp();
     return deps
       .readImage(review.pod, review.namespace, outcome.needs)
       .finally(() => waiting.give(review.namespace, bytes))
-      .then((image) => respond(decide(review.pod, settings, deps.facts(), image), performance.now() - asked));
+      .then((image) => {
+        endLookup?.(image.from);
+        respond(decide(review.pod, settings, deps.facts(), image), performance.now() - asked);
+      });
   };
   const enforced = enforcing(deps.settings);
   app.post('/mutate', (request, reply) => answerReview(deps.settings, request, reply));
@@ -176,7 +188,14 @@ function refuseStrangers(app: FastifyInstance, log: Logger, answer: (reply: Fast
 }
 
 /** One line per admission. It never holds the pod, its environment or its arguments. */
-export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Outcome, milliseconds: number, lookupMs?: number): void {
+export function logAdmission(
+  log: Logger,
+  request: AdmissionRequest,
+  outcome: Outcome,
+  milliseconds: number,
+  lookupMs?: number,
+  traceId?: string,
+): void {
   const { name, generateName } = request.pod.metadata ?? {};
   const inject = outcome.verdict === 'inject' ? outcome : undefined;
   // A member that is undefined is not written.
@@ -190,6 +209,7 @@ export function logAdmission(log: Logger, request: AdmissionRequest, outcome: Ou
     dryRun: request.dryRun,
     durationMs: rounded(milliseconds),
     lookupMs: lookupMs === undefined ? undefined : rounded(lookupMs),
+    traceId,
     message: outcome.verdict === 'refuse' ? outcome.message : undefined,
     method: inject?.method,
     imageDigest: inject?.imageDigest,

@@ -100,6 +100,12 @@ describe('the chart describes the same objects as', () => {
     },
     { what: 'the component unguarded', resource: 'base', components: ['unguarded'], values: { countUnguarded: true } },
     { what: 'the component owner-events', resource: 'base', components: ['owner-events'], values: { ownerEvents: true } },
+    {
+      what: 'the component tracing',
+      resource: 'base',
+      components: ['tracing'],
+      values: { tracing: { endpoint: 'http://opentelemetry-collector.observability:4318' } },
+    },
     { what: 'the component backstop', resource: 'base', components: ['backstop'], values: { backstop: { enabled: true } } },
     {
       what: 'the component monitoring',
@@ -386,6 +392,14 @@ describe('a release', () => {
     // Bound nowhere.
     expect(await roles({})).toEqual(['ClusterRole openshell-sideload-pull-secrets']);
     expect(await roles({ entrypoint: 'off', missingCommand: 'refuse' })).toEqual([]);
+  });
+
+  it('lets the webhook reach the collector of its spans', async () => {
+    const portsFor = async (endpoint: string): Promise<number[]> =>
+      find(await render({ tracing: { endpoint } }), 'NetworkPolicy').spec.egress[0].ports.map(({ port }: { port: number }) => port);
+    expect((await portsFor('http://collector.observability:4319')).at(-1)).toBe(4319);
+    expect((await portsFor('http://[fd00::1]')).at(-1)).toBe(80);
+    expect((await portsFor('https://collector.example/base')).at(-1)).toBe(443);
   });
 
   it('mounts the CA of client certificates, and asks for them', async () => {
