@@ -5,8 +5,8 @@ import type { KubernetesObject, V1ListMeta } from '@kubernetes/client-node';
 import { Failures } from '../observe/failures.ts';
 import { ApiError, type Cluster, call } from './client.ts';
 
-/** Objects have some 20 KiB of JSON: a page is read without holding up admissions. */
-const PAGE_SIZE = 100;
+/** Objects have some 20 KiB of JSON: a page is read without holding up admissions, and leaves little garbage. */
+const PAGE_SIZE = 25;
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
 
