@@ -421,7 +421,7 @@ describe('a broken installation', () => {
       does: async () => setBundle((await makeAuthority('foreign', new Date(), new Date(Date.now() + 3_600_000))).cert),
       name: SANDBOX,
       detail: 'failed calling webhook "sandbox.sideload.openshell.ai"',
-      fix: expect.stringContaining('/docs/operations.md#when-it-is-down'),
+      fix: '/docs/operations.md#when-it-is-down',
     },
     {
       what: 'a CA that has expired',
@@ -446,7 +446,7 @@ describe('a broken installation', () => {
         ),
       name: 'endpoints',
       detail: 'Service openshell-system/openshell-sideload has no ready endpoint',
-      fix: expect.stringContaining('/docs/operations.md#when-it-is-down'),
+      fix: '/docs/operations.md#when-it-is-down',
     },
     {
       what: 'settings that cannot be used',
