@@ -4,12 +4,11 @@
  */
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Operation } from 'fast-json-patch';
 import { ENV, SANDBOX_ID_LABEL } from './contract.ts';
 import { hasAnyPart } from './existing.ts';
 import { GATEWAY_VARIABLES, setsVariable } from './gateway.ts';
 import type { Identity } from './identity.ts';
-import { append } from './operations.ts';
+import { append, type Operation } from './operations.ts';
 import type { Plan } from './plan.ts';
 import type { Container, EnvVar, Variable } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';

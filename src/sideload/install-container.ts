@@ -1,9 +1,8 @@
 /** The init container that copies the supervisor into its volume: written, recognised and corrected. */
 
 import { isDeepStrictEqual } from 'node:util';
-import type { Operation } from 'fast-json-patch';
 import { INSTALL_CONTAINER, INSTALLED_BINARY, installCommand, SUPERVISOR_MOUNT_PATH } from './contract.ts';
-import { set } from './operations.ts';
+import { type Operation, set } from './operations.ts';
 import { absolutePath } from './paths.ts';
 import type { Plan } from './plan.ts';
 import type { Container, PodSpec } from './pod.ts';

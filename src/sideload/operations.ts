@@ -4,7 +4,10 @@
  * A generic diff is no use here: fast-json-patch's `compare` turns one prepended list element into rewrites of all that follow.
  */
 
-import type { Operation } from 'fast-json-patch';
+/** One operation of JSON Patch: those that the webhook writes. */
+export type Operation =
+  | { readonly op: 'add' | 'replace' | 'test'; readonly path: string; readonly value: unknown }
+  | { readonly op: 'remove'; readonly path: string };
 
 /** Sets a member; the object at `parent` must exist. `add` replaces a member that is there (RFC 6902, section 4.1). */
 export function set(parent: string, member: string, value: unknown): Operation {

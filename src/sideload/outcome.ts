@@ -1,7 +1,7 @@
 /** What can come of a pod. Every outcome has one reason code, the same in the response, the audit annotation, the log and the metric. */
 
-import type { Operation } from 'fast-json-patch';
 import type { Method } from './contract.ts';
+import type { Operation } from './operations.ts';
 
 /** Why a pod is left unchanged. */
 export const SKIPS = {

@@ -1,12 +1,12 @@
 /** The operations that put the supervisor into a pod: only what is missing, and no element of the user's is rewritten. */
 
 import { isDeepStrictEqual } from 'node:util';
-import { escapePathComponent, type Operation } from 'fast-json-patch';
+import { escapePathComponent } from 'fast-json-patch';
 import { type Method, SIDELOADED_ANNOTATION, SUPERVISOR_MOUNT_PATH } from './contract.ts';
 import { environmentOperations } from './environment.ts';
 import { installContainer, installerOperations } from './install-container.ts';
 import { commandLine } from './launch.ts';
-import { append, set } from './operations.ts';
+import { append, type Operation, set } from './operations.ts';
 import type { Plan } from './plan.ts';
 import { securityContextOperations } from './security-context.ts';
 import type { SideloadSettings } from './settings.ts';

@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Operation } from 'fast-json-patch';
-import { append, set } from './operations.ts';
+import { append, type Operation, set } from './operations.ts';
 import type { Plan } from './plan.ts';
 import type { Container, PodSpec } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';

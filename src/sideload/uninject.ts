@@ -1,6 +1,6 @@
 /** The way back: the operations that take out of a pod what `inject` put in. */
 
-import { escapePathComponent, type Operation } from 'fast-json-patch';
+import { escapePathComponent } from 'fast-json-patch';
 import {
   ENV,
   POLICY_MOUNT_PATH,
@@ -16,7 +16,7 @@ import {
 import { isSame, PINNED_VARIABLES } from './environment.ts';
 import { findExisting, findInstallers, hasAnyPart } from './existing.ts';
 import { launchOf } from './launch.ts';
-import { set } from './operations.ts';
+import { type Operation, set } from './operations.ts';
 import { isRefusal } from './outcome.ts';
 import { absolutePath } from './paths.ts';
 import type { Container, EnvVar, Pod, PodSpec } from './pod.ts';
