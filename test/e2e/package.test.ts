@@ -44,7 +44,7 @@ describe('the package', () => {
   it('holds what runs, its licence and its README, and no sources or tests', () => {
     const folders = new Set(packed.files.map(({ path }) => path.split('/')[0]));
     expect([...folders].sort()).toEqual(['LICENSE', 'README.md', 'dist', 'manifests', 'package.json']);
-    expect(packed.files.filter(({ path }) => path.startsWith('dist/') && !path.endsWith('.js'))).toEqual([]);
+    expect(packed.files.filter(({ path }) => path.startsWith('dist/') && !/\.(js|d\.ts)$/.test(path))).toEqual([]);
   });
 
   it('asks for the Node.js with which it is tried here', () => {
@@ -81,6 +81,53 @@ describe('the package', () => {
   it('says what is wrong with the command line', () => {
     const { status, stderr } = run('inject');
     expect([status, stderr]).toEqual([2, expect.stringContaining('a file is missing: -f FILE')]);
+  });
+});
+
+describe('the library', () => {
+  const page = readFileSync(join(ROOT, 'docs/library.md'), 'utf8');
+  const block = (language: string): string => new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, 'ms').exec(page)?.[1] ?? '';
+  const tsc = (...files: string[]) => {
+    // Nothing but the language, a console and the package: types that need more would be errors.
+    const compilerOptions = {
+      ...{ target: 'es2023', lib: ['es2023', 'dom'], module: 'nodenext', types: [], skipLibCheck: false },
+      ...{ strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, verbatimModuleSyntax: true },
+    };
+    writeFileSync(join(installed, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }));
+    return spawnSync(join(ROOT, 'node_modules/.bin/tsc'), { cwd: installed, env, encoding: 'utf8' });
+  };
+  const node = (...args: string[]) => spawnSync('node', args, { cwd: installed, env, encoding: 'utf8' });
+
+  it('compiles and runs the program of its page', () => {
+    writeFileSync(join(installed, 'program.mts'), block('ts'));
+    expect(tsc('program.mts')).toMatchObject({ status: 0, stdout: '' });
+    expect(node('program.mjs')).toMatchObject({ status: 0, stdout: block('text'), stderr: '' });
+  });
+
+  it('has types that find mistakes', () => {
+    const program = [
+      "import { decide, type Outcome, REFUSALS } from 'openshell-sideload';",
+      '// @ts-expect-error: a label is a string',
+      "decide({ metadata: { labels: { 'openshell.ai/sandbox': true } } });",
+      '// @ts-expect-error: there is no such reason',
+      "console.log(REFUSALS['no-reason']);",
+      '// @ts-expect-error: a refusal has no operations',
+      'export const operations = (outcome: Outcome) => outcome.operations;',
+    ];
+    writeFileSync(join(installed, 'mistakes.mts'), program.join('\n'));
+    expect(tsc('mistakes.mts')).toMatchObject({ status: 0, stdout: '' });
+  });
+
+  it('loads neither server nor Kubernetes client, and nothing is to be had beside it', () => {
+    const loaded = `
+      import { registerHooks } from 'node:module';
+      const packages = new Set();
+      registerHooks({ resolve: (name, context, next) => { if (!/^[./]|^node:/.test(name)) packages.add(name); return next(name, context); } });
+      await import('openshell-sideload');
+      console.log([...packages].sort().join());
+      await import('openshell-sideload/dist/sideload/decide.js').catch(({ code }) => console.log(code));`;
+    const { stdout } = node('--input-type=module', '--eval', loaded);
+    expect(stdout).toBe('fast-json-patch,leven,openshell-sideload\nERR_PACKAGE_PATH_NOT_EXPORTED\n');
   });
 });
 
