@@ -5,6 +5,7 @@ import { OPTIONS, type Option } from '../../src/config/options.ts';
 import { createMetrics } from '../../src/observe/metrics.ts';
 import { INJECTIONS, REFUSALS, SKIPS, WARNINGS } from '../../src/sideload/outcome.ts';
 import { markdownTable, replaceSection } from '../markdown.ts';
+import { CONSTANTS } from './constants.ts';
 
 const code = (text: string): string => (text === '' ? 'empty' : `\`${text}\``);
 
@@ -47,17 +48,23 @@ const TABLES: Readonly<Record<string, Readonly<Record<string, () => string>>>> =
 };
 
 /**
- * The documents, with their tables as the source has them.
+ * The documents, with their tables as the source has them, and the contract's constants in other languages.
  *
  * @throws Error when a document has no place for a table
  */
 export function documents(): readonly { readonly file: string; readonly now: string; readonly wanted: string }[] {
-  return Object.entries(TABLES).map(([file, tables]) => {
+  const tables = Object.entries(TABLES).map(([file, made]) => {
     const now = readFileSync(new URL(file, import.meta.url), 'utf8');
-    const wanted = Object.entries(tables).reduce(
+    const wanted = Object.entries(made).reduce(
       (text, [name, make]) => replaceSection(`docs/reference/${file}`, text, `npm run docs:reference: ${name}`, name, make()),
       now,
     );
     return { file, now, wanted };
   });
+  const constants = Object.entries(CONSTANTS).map(([file, make]) => ({
+    file,
+    now: readFileSync(new URL(file, import.meta.url), 'utf8'),
+    wanted: make(),
+  }));
+  return [...tables, ...constants];
 }

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { constants, goName } from '../../docs/reference/constants.ts';
 import type { Pod } from '../../src/sideload/pod.ts';
 import { sandbox } from '../pods.ts';
 import { isSideloaded } from '../sideloaded.ts';
@@ -225,6 +226,32 @@ const AUTHORS: readonly Author[] = [
     command: (folder) => ['node', join(folder, 'typescript/create-sandbox.ts')],
   },
 ];
+
+describe('the constants of the contract', () => {
+  const expected = Object.fromEntries(constants().map(({ name, value }) => [name, value]));
+
+  it('are the same in Go', () => {
+    const folder = join(dir, 'constants');
+    cpSync(join(EXAMPLES, 'go'), folder, { recursive: true });
+    const [, module = ''] = /^module (.*)$/m.exec(readFileSync(join(folder, 'go.mod'), 'utf8')) ?? [];
+    const members = Object.keys(expected).map((name) => `"${name}": contract.${goName(name)},`);
+    const program = `package main
+      import ("encoding/json"; "os"; "${module}/contract")
+      func main() { _ = json.NewEncoder(os.Stdout).Encode(map[string]any{${members.join('\n')}}) }`;
+    mkdirSync(join(folder, 'print'));
+    writeFileSync(join(folder, 'print/main.go'), program);
+    build(dir, { module: folder, packages: ['./print'], output: 'print-constants' });
+    expect(JSON.parse(spawnSync(join(dir, 'print-constants'), { encoding: 'utf8' }).stdout)).toEqual(expected);
+  });
+
+  it('are the same in Python', () => {
+    const program =
+      'import json, openshell_contract as c; print(json.dumps({name: getattr(c, name) for name in dir(c) if name.isupper()}))';
+    const { stdout, stderr } = spawnSync('python3', ['-B', '-c', program], { cwd: join(EXAMPLES, 'python'), env, encoding: 'utf8' });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toEqual(expected);
+  });
+});
 
 /** How a refusal begins: kubectl has words of its own. */
 const refused = ({ language }: Author, status: string): string => (language === 'YAML' ? '' : `refused (${status}): `);
