@@ -34,7 +34,12 @@ const expect = (holds: boolean, problem: string): string[] => (holds ? [] : [pro
  * @returns functions that return the problems that they find
  */
 export function releaseChecks({ read, filesIn }: Tree, components: readonly Component[]): Readonly<Record<string, () => string[]>> {
-  const { name, version, license } = JSON.parse(read('package.json')) as { name: string; version: string; license: string };
+  const { name, version, license, repository } = JSON.parse(read('package.json')) as {
+    name: string;
+    version: string;
+    license: string;
+    repository: { url: string };
+  };
   const locked = (): [string, LockedPackage][] => {
     const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, LockedPackage> };
     // What is in this tree itself has no archive.
@@ -45,20 +50,28 @@ export function releaseChecks({ read, filesIn }: Tree, components: readonly Comp
       expect(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/.test(version), `package.json has version ${JSON.stringify(version)}`),
     'CHANGELOG.md has an entry for the version': () =>
       expect(read('CHANGELOG.md').includes(`\n## [${version}]`), `CHANGELOG.md has no heading "## [${version}]"`),
-    'the manifests pin the image by the version': () => {
-      const { images } = parse(read('manifests/base/kustomization.yaml')) as { images: { name: string; newTag?: string }[] };
-      const tag = images.find((image) => image.name === name)?.newTag;
-      return expect(tag === version, `manifests/base/kustomization.yaml has newTag ${tag}, package.json ${version}`);
+    'manifests and chart name the image that a release pushes': () => {
+      const released = `ghcr.io/${new URL(repository.url).pathname.replace(/^\/|\.git$/g, '')}`;
+      const [, deployed] = /^ *image: (.*)$/m.exec(read('manifests/base/deployment.yaml')) ?? [];
+      const { image } = parse(read(`charts/${name}/values.yaml`)) as { image: { repository: string } };
+      return [
+        ...expect(
+          deployed === `${released}:${version}`,
+          `manifests/base/deployment.yaml has image ${deployed}, not ${released}:${version}`,
+        ),
+        ...expect(image.repository === released, `charts/${name}/values.yaml has image.repository ${image.repository}, not ${released}`),
+      ];
     },
     'the chart has the version': () => {
       const chart = parse(read(`charts/${name}/Chart.yaml`)) as { version: string; appVersion: string };
       return expect(chart.version === version && chart.appVersion === version, `Chart.yaml has ${chart.version} and ${chart.appVersion}`);
     },
-    'README and docs build and install that version': () =>
-      ['README.md', 'docs/operations.md', 'docs/quickstart.md'].flatMap((path) =>
-        [...read(path).matchAll(new RegExp(`${name}:(\\d+\\.\\d+\\.\\d+)`, 'g'))].flatMap(([found, tag]) =>
-          expect(tag === version, `${path} names ${found}`),
-        ),
+    'README, docs and examples build and install that version': () =>
+      ['README.md', 'docs/operations.md', 'docs/quickstart.md', 'examples/gitops/argo-cd.yaml', 'examples/gitops/flux.yaml'].flatMap(
+        (path) =>
+          [...read(path).matchAll(new RegExp(`(?:${name}:|ref=v|newTag: |tag: v|targetRevision: v)(\\d+\\.\\d+\\.\\d+)`, 'g'))].flatMap(
+            ([found, tag]) => expect(tag === version, `${path} names ${found}`),
+          ),
       ),
     'the image carries its OCI annotations': () => {
       const dockerfile = read('Dockerfile');

@@ -25,23 +25,23 @@ const BROKEN: Readonly<Record<string, { read?: (path: string) => string; compone
     says: 'package.json has version "v',
   },
   'CHANGELOG.md has an entry for the version': { read: changed('CHANGELOG.md', '## [0.1.0]', '## 0.1.0'), says: 'no heading' },
-  'the manifests pin the image by the version': {
-    read: changed('manifests/base/kustomization.yaml', 'newTag: 0.1.0', 'newTag: 0.0.9'),
-    says: 'newTag 0.0.9',
+  'manifests and chart name the image that a release pushes': {
+    read: changed('manifests/base/deployment.yaml', 'openshell-sideload:0.1.0', 'openshell-sideload:0.0.9'),
+    says: 'manifests/base/deployment.yaml has image ghcr.io/openshell-sideload/openshell-sideload:0.0.9',
   },
   'the chart has the version': {
     read: changed('charts/openshell-sideload/Chart.yaml', 'appVersion: 0.1.0', 'appVersion: 0.0.9'),
     says: '0.0.9',
   },
-  'README and docs build and install that version': {
-    read: changed('docs/quickstart.md', /openshell-sideload:0\.1\.0/, 'openshell-sideload:0.0.9'),
-    says: 'docs/quickstart.md names openshell-sideload:0.0.9',
+  'README, docs and examples build and install that version': {
+    read: changed('README.md', '?ref=v0.1.0', '?ref=v0.0.9'),
+    says: 'README.md names ref=v0.0.9',
   },
   'the image carries its OCI annotations': { read: changed('Dockerfile', 'image.licenses=', 'image.licences='), says: 'lacks licenses' },
   'the image is built on a base by digest': { read: changed('Dockerfile', /@sha256:\w+/, ''), says: 'Dockerfile has BASE' },
   'no image of manifests and chart is latest': {
-    read: changed('manifests/base/deployment.yaml', 'image: openshell-sideload', 'image: openshell-sideload:latest'),
-    says: 'manifests/base/deployment.yaml has image: openshell-sideload:latest',
+    read: changed('manifests/base/deployment.yaml', ':0.1.0', ':latest'),
+    says: 'manifests/base/deployment.yaml has image: ghcr.io/openshell-sideload/openshell-sideload:latest',
   },
   'the licences of all dependencies may be shipped': {
     components: [MIT, { purl: 'pkg:npm/bad@1.0.0', licenses: [{ expression: 'GPL-3.0-only' }] }],

@@ -224,7 +224,7 @@ describe('version', () => {
     expect([code, ...lines]).toEqual([
       0,
       expect.stringMatching(/^client: \d+\.\d+\.\d+$/),
-      'webhook: openshell-sideload:0.1.0 (openshell-system/openshell-sideload)',
+      'webhook: ghcr.io/openshell-sideload/openshell-sideload:0.1.0 (openshell-system/openshell-sideload)',
       expect.stringMatching(/^Kubernetes: v1\.\d+\.\d+$/),
     ]);
     expect(run(['version', '--webhook-namespace=elsewhere']).lines[1]).toBe('webhook: not installed in namespace elsewhere');

@@ -1,7 +1,7 @@
-/** `openshell-sideload inject` as a function that the real kustomize calls. */
+/** `openshell-sideload inject` as a function that the real kustomize calls, and the manifests as it reads them from a repository. */
 
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,8 @@ import { sandbox } from '../pods.ts';
 import { isSideloaded } from '../sideloaded.ts';
 import { findKustomize } from './cluster/kustomize.ts';
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const main = join(root, 'src/main.ts');
 const dir = mkdtempSync(join(tmpdir(), 'sideload-kustomize-'));
 const kustomize = findKustomize();
 
@@ -84,5 +85,27 @@ describe('inject, called by kustomize', () => {
     const { code, objects, stderr } = build(wrong, config);
     expect([code, objects]).toEqual([1, []]);
     expect(stderr).toContain(says);
+  });
+});
+
+describe('manifests/base, as a remote base', () => {
+  it('is read at a tag, as the README names it', () => {
+    const [, folder = '', tag = ''] =
+      /openshell-sideload\/openshell-sideload\/\/(\S+)\?ref=(v[\d.]+)'/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
+    const repository = join(dir, 'repository');
+    cpSync(join(root, 'manifests'), join(repository, 'manifests'), { recursive: true });
+    const git = (...args: string[]) =>
+      execFileSync('git', ['-c', 'user.name=test', '-c', 'user.email=test@example.com', ...args], { cwd: repository, stdio: 'pipe' });
+    git('init', '--quiet');
+    git('add', '.');
+    git('commit', '--quiet', '--message=release');
+    git('tag', tag);
+    // What follows the tag is not what is installed.
+    rmSync(join(repository, 'manifests'), { recursive: true });
+    git('commit', '--quiet', '--all', '--message=later');
+    const built = (base: string) => spawnSync(kustomize, ['build', base], { encoding: 'utf8' });
+    const local = built(join(root, 'manifests/base'));
+    expect(local.stdout).toContain('image: ghcr.io/openshell-sideload/openshell-sideload:');
+    expect(built(`file://${repository}//${folder}?ref=${tag}`)).toMatchObject({ status: 0, stdout: local.stdout });
   });
 });

@@ -11,7 +11,7 @@ const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
 const { version } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8')) as { version: string };
 
 /** The name under which manifests/base finds the image on the node. */
-const WEBHOOK_IMAGE = `docker.io/library/openshell-sideload:${version}`;
+const WEBHOOK_IMAGE = `ghcr.io/openshell-sideload/openshell-sideload:${version}`;
 const CACHE_NAME = 'webhook-image-';
 
 /**
