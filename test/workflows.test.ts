@@ -71,7 +71,7 @@ describe('the steps of .ci/run', () => {
     const release = workflows.find(({ name }) => name === 'release.yml')?.workflow;
     const called = Object.entries(release?.jobs ?? {}).find(([, { uses }]) => uses === './.github/workflows/test.yml');
     expect(called?.[0]).toBe('test');
-    expect(release?.jobs.image).toMatchObject({ needs: ['tag', 'test'] });
+    expect(release?.jobs.image).toMatchObject({ needs: ['tag', 'test', 'package'] });
   });
 });
 
@@ -103,6 +103,18 @@ describe('workflows', () => {
   it.each(jobs)('$name keeps no credentials in its copy of the tree', ({ job }) => {
     for (const { uses = '', with: inputs } of job.steps ?? [])
       if (uses.startsWith('actions/checkout@')) expect(inputs).toMatchObject({ 'persist-credentials': false });
+  });
+
+  it('run no code of dependencies where something can be published', () => {
+    const publishing = jobs.filter(({ job }) => ['id-token', 'packages'].some((permission) => job.permissions?.[permission] === 'write'));
+    expect(publishing.map(({ name }) => name)).toEqual([
+      'release.yml image',
+      'release.yml chart',
+      'release.yml npm',
+      'scorecard.yml score',
+    ]);
+    for (const { job } of publishing)
+      for (const { run = '' } of job.steps ?? []) expect(run).not.toMatch(/npm (ci|install|run|test|pack)|npx|\.ci\/run/);
   });
 
   it('publish from tags only', () => {
