@@ -434,14 +434,43 @@ describe('under a steady stream of pod creations', () => {
 });
 
 describe('the Helm chart', () => {
-  it('installs the same: two ready replicas and a sandbox under its supervisor; uninstalled, pods are stored as they are', async () => {
-    const helm = (...args: string[]): Promise<string> => runHelm(4, [...args, '-n', NAMESPACE], undefined, cluster.controlPlane.kubeconfig);
+  const helm = (...args: string[]): Promise<string> => runHelm(4, [...args, '-n', NAMESPACE], undefined, cluster.controlPlane.kubeconfig);
+
+  it('installs the same: two ready replicas and a sandbox under its supervisor', async () => {
     await waitFor('the namespace is gone', async () => (await kubectl(['get', 'namespace', NAMESPACE, '--ignore-not-found'])) === '');
-    await helm('install', RELEASE, CHART, '--create-namespace', '--wait', WAIT_FLAG);
+    const optional = ['--set', 'ownerEvents=true,countUnguarded=true'];
+    await helm('install', RELEASE, CHART, '--create-namespace', '--wait', WAIT_FLAG, ...optional);
     // A kubelet that has just started pods is slow to reach them at times.
     const { code, stdout } = check('--wait=1m');
     expect(code, stdout).toBe(0);
     expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBe('image-volume');
+  });
+
+  it('tells the ReplicaSet of a Deployment whose pods are refused', async () => {
+    const pods = template({ label: 'yes' });
+    pods.metadata.labels.app = 'refused';
+    const spec = { replicas: 3, selector: { matchLabels: { app: 'refused' } }, template: pods };
+    const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'refused', namespace: 'agents' }, spec };
+    await kubectl(['create', '-f', '-'], JSON.stringify(deployment));
+    const selector = ['--field-selector=reportingComponent=openshell.ai/sideload', '--no-headers'];
+    let shown = '';
+    await waitFor('the Event', async () => {
+      shown = await kubectl(['get', 'events', '-n', 'agents', ...selector]);
+      return shown !== '';
+    });
+    expect(shown).toMatch(
+      /^\S+\s+Warning\s+UnknownLabelValue\s+replicaset\/refused-\w+\s+pod refused: label openshell\.ai\/sandbox is "yes"/,
+    );
+    await kubectl(['delete', 'deployment', 'refused', '-n', 'agents']);
+  });
+
+  it('counts the sandboxes that run without their supervisor: none', async () => {
+    const name = JSON.parse(await kubectl(['get', 'pods', ...SYSTEM, '-o', 'json'])).items[0].metadata.name;
+    const metrics = (): Promise<string> => kubectl(['get', '--raw', `/api/v1/namespaces/${NAMESPACE}/pods/${name}:8081/proxy/metrics`]);
+    await waitFor('the count', async () => /^openshell_sideload_unguarded_pods 0$/m.test(await metrics()));
+  });
+
+  it('uninstalled, pods are stored as they are', async () => {
     await kubectl(['delete', 'mutatingwebhookconfiguration', RELEASE]);
     await helm('uninstall', RELEASE, '--wait', WAIT_FLAG);
     expect((await plainPod()).metadata?.annotations?.['openshell.ai/sideloaded']).toBeUndefined();
