@@ -19,7 +19,8 @@ import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
 import { readGolden } from '../goldens.ts';
 import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from '../pods.ts';
 import { ANY_METHOD, DROPPING, ENFORCED, installed, REFUSED_PODS, sidecarTopology } from '../refusals.ts';
-import { type Case, changesOf, compare, SUPERVISOR } from './backstop/differential.ts';
+import { type Case, changesOf, SUPERVISOR } from './backstop/changes.ts';
+import { compare } from './backstop/differential.ts';
 import {
   type Answer,
   allowHostPath,
@@ -93,6 +94,7 @@ describe('alone, the backstop judges as the webhook does', () => {
       'host-network',
       'image-volume-dropped',
       'incomplete-sidecar-topology',
+      'init-container-name-taken',
       'invalid',
       'invalid-policy',
       'loader-variable',
