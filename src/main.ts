@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explain: async () => (await import('./cli/explain/explain.ts')).explain,
   policy: async () => (await import('./cli/policy.ts')).policy,
   backstop: async () => (await import('./cli/backstop.ts')).backstop,
+  'admission-policy': async () => (await import('./cli/admission-policy.ts')).admissionPolicy,
   version: async () => (await import('./cli/version.ts')).version,
   completion: async () => (await import('./cli/completion.ts')).completionOf(allCommands),
 };

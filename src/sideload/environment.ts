@@ -35,7 +35,7 @@ const PINNED_DEFAULTS: readonly Variable[] = [
 ];
 
 /** Without this the supervisor's log is empty, and shows no denial. */
-const ENV_DEFAULTS: readonly Variable[] = [{ name: ENV.logLevel, value: 'info' }];
+export const ENV_DEFAULTS: readonly Variable[] = [{ name: ENV.logLevel, value: 'info' }];
 
 /** Variables that the webhook writes from each pod, or that have one right value: no option may give them another. */
 export const RESERVED_VARIABLES: readonly string[] = [
@@ -74,7 +74,7 @@ function identityVariables({ uid, gid }: Identity): readonly Variable[] {
 }
 
 /** No image has a longer name: a file system takes no part of it that is. */
-const LONGEST_IMAGE = 4096;
+export const LONGEST_IMAGE = 4096;
 
 /** For the supervisor's audit log. */
 function containerImage({ image }: Container): readonly Variable[] {

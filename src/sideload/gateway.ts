@@ -9,8 +9,8 @@ import type { Container, Pod, Variable } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
 export const GATEWAY_VARIABLES: readonly string[] = [ENV.endpoint, ENV.sandbox, ENV.tlsCa, ENV.tlsCert, ENV.tlsKey, ENV.tlsServerName];
-const TLS_VARIABLES = [ENV.tlsCa, ENV.tlsCert, ENV.tlsKey];
-const TOKEN_VARIABLES = [ENV.sandboxToken, ENV.sandboxTokenFile, ENV.serviceAccountTokenFile];
+export const TLS_VARIABLES: readonly string[] = [ENV.tlsCa, ENV.tlsCert, ENV.tlsKey];
+export const TOKEN_VARIABLES: readonly string[] = [ENV.sandboxToken, ENV.sandboxTokenFile, ENV.serviceAccountTokenFile];
 
 /** Whether the container's own `env` gives a variable a value. The last of several entries counts, as for a kubelet. */
 export function setsVariable({ env }: Container, name: string): boolean {

@@ -5,10 +5,10 @@ import type { Container, PodSpec } from './pod.ts';
 import type { SideloadSettings } from './settings.ts';
 
 /** In a user namespace the bounding set starts empty: changing user, and reading other users' /proc, have to be asked for (OpenShell's driver). */
-const USER_NAMESPACE_CAPABILITIES = ['SETUID', 'SETGID', 'DAC_READ_SEARCH'];
+export const USER_NAMESPACE_CAPABILITIES: readonly string[] = ['SETUID', 'SETGID', 'DAC_READ_SEARCH'];
 
 /** What uid 0 lacks besides when the container drops ALL: signalling, and handing files to, the sandboxed user. */
-const DROPPED_CAPABILITIES = [...USER_NAMESPACE_CAPABILITIES, 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'];
+export const DROPPED_CAPABILITIES: readonly string[] = [...USER_NAMESPACE_CAPABILITIES, 'KILL', 'CHOWN', 'SETPCAP', 'FOWNER'];
 
 /**
  * What uid 0 has by default and the supervisor fails without, so that a single drop of it goes. Seen with the supervisor of 0.0.111:
@@ -20,7 +20,7 @@ const DROPPED_CAPABILITIES = [...USER_NAMESPACE_CAPABILITIES, 'KILL', 'CHOWN', '
  * | CHOWN, FOWNER, DAC_OVERRIDE  | EPERM: Operation not permitted                             |
  * | KILL                         | the program outlives SIGTERM: uid 0 may not signal it      |
  */
-const DEFAULT_CAPABILITIES = ['SETPCAP', 'SETUID', 'SETGID', 'CHOWN', 'FOWNER', 'DAC_OVERRIDE', 'KILL'];
+export const DEFAULT_CAPABILITIES: readonly string[] = ['SETPCAP', 'SETUID', 'SETGID', 'CHOWN', 'FOWNER', 'DAC_OVERRIDE', 'KILL'];
 
 /** There are 41 capabilities: a list of more has some twice, and gets one operation instead of thousands. */
 const MANY = 64;

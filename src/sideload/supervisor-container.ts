@@ -11,14 +11,14 @@ import type { SideloadSettings } from './settings.ts';
 export const BINARY_PATHS: readonly string[] = Object.values(IMAGE_BINARY);
 
 /** What such a container may have, whatever its value: none of it chooses what runs. */
-const FREE_MEMBERS = [
+export const FREE_MEMBERS: readonly string[] = [
   ...['name', 'image', 'imagePullPolicy', 'resources', 'securityContext', 'terminationMessagePolicy'],
   // Compared by those who look at the container.
   ...['command', 'args', 'volumeMounts'],
 ];
 
 /** What an API server writes where a container names no file (pkg/apis/core/v1/defaults.go). */
-const TERMINATION_MESSAGE_PATH = '/dev/termination-log';
+export const TERMINATION_MESSAGE_PATH = '/dev/termination-log';
 
 /** Where the API server's ServiceAccount plugin mounts a token into every container. */
 const TOKEN_PATH = '/var/run/secrets/kubernetes.io/serviceaccount';

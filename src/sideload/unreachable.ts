@@ -5,7 +5,7 @@
 
 import type { Container, Hook, PodSpec } from './pod.ts';
 
-const PROBES = ['livenessProbe', 'readinessProbe', 'startupProbe'] as const;
+export const PROBES = ['livenessProbe', 'readinessProbe', 'startupProbe'] as const;
 
 /** The port that a kubelet connects to at the pod's own address; undefined where it runs a command or asks another host. */
 function portOf(hook: Hook | null | undefined): number | string | undefined {

@@ -8,6 +8,7 @@ import { method } from '../../refusals.ts';
 import { isSideloaded } from '../../sideloaded.ts';
 import { waitFor } from '../cluster/process.ts';
 import { type OtherWebhook, serveOtherWebhook } from '../other-webhook.ts';
+import { INJECTORS, type MutableSpec, PROXY, WRAPPER } from './injectors.ts';
 import {
   answersFor,
   containerOf,
@@ -28,46 +29,6 @@ import {
 } from './stage.ts';
 
 describe('another mutating webhook', () => {
-  interface Mutable {
-    name: string;
-    image?: string;
-    command?: string[];
-    args?: string[];
-    restartPolicy?: string;
-    env?: { name: string; value: string }[];
-    readinessProbe?: object;
-  }
-  type MutableSpec = { containers: Mutable[]; initContainers?: Mutable[] };
-
-  const PROXY = { name: 'proxy', image: 'registry.example/proxy:1' };
-  const WRAPPER = '/wrapper/run';
-  const READY = { httpGet: { path: '/app-health/agent/readyz', port: 15020, scheme: 'HTTP' } };
-  /** As one that hands secrets to a program by starting it. */
-  const wrap = (container: Mutable): void => {
-    container.args = [...(container.command ?? []), ...(container.args ?? [])];
-    container.command = [WRAPPER];
-  };
-  const everywhere = ({ containers, initContainers = [] }: MutableSpec): Mutable[] => [...initContainers, ...containers];
-  const setEverywhere = (name: string, value: string) => (spec: MutableSpec) => {
-    for (const container of everywhere(spec)) container.env = [...(container.env ?? []), { name, value }];
-  };
-  const INJECTORS: Record<string, (spec: MutableSpec) => void> = {
-    // As a service mesh that holds the application until its proxy has started.
-    'proxy-first': ({ containers }) => containers.unshift({ ...PROXY, args: ['serve'] }),
-    'proxy-with-command-first': ({ containers }) => containers.unshift({ ...PROXY, command: ['proxy', 'serve'] }),
-    'native-sidecar': (spec) => {
-      spec.initContainers = [{ ...PROXY, args: ['serve'], restartPolicy: 'Always' }, ...(spec.initContainers ?? [])];
-    },
-    // As a service mesh whose proxy asks the application.
-    probes: ({ containers }) => {
-      for (const container of containers) if (container.readinessProbe) container.readinessProbe = READY;
-    },
-    wrapper: ({ containers }) => containers.forEach(wrap),
-    'wrapper-everywhere': (spec) => everywhere(spec).forEach(wrap),
-    'variable-everywhere': setEverywhere('TRACE_ENDPOINT', 'http://trace:4317'),
-    // As a tracer that has itself loaded into every program.
-    'preload-everywhere': setEverywhere('LD_PRELOAD', '/trace/preload.so'),
-  };
   let injectors: OtherWebhook;
 
   /** A sandbox that goes through an injector before or after ours. */
