@@ -2,10 +2,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { honoured } from '../src/cli/admission-policy/honoured.ts';
+import { printedFor } from '../src/cli/admission-policy/installed.ts';
 import { POLICY_WARNINGS } from '../src/cli/admission-policy/warnings.ts';
 import { admissionPolicy, policyTexts } from '../src/cli/admission-policy.ts';
+import { type InstalledPolicies, judgePolicies } from '../src/cli/check/policies.ts';
 import { type CommandLine, readCommandLine } from '../src/cli/command.ts';
-import { readConfig, UsageError } from '../src/config/config.ts';
+import { type Config, readConfig, UsageError } from '../src/config/config.ts';
 import {
   IMAGE_BINARY,
   INSTALLED_BINARY,
@@ -29,6 +31,7 @@ interface Policy {
 }
 
 const objectsOf = (text: string): Policy[] => parseAllDocuments(text).map((document) => document.toJS());
+const printedWith = (config: Config) => objectsOf(policyTexts(config, 'refuse')) as never[] as InstalledPolicies['objects'];
 const printed = objectsOf(policyTexts(readConfig(['--missing-command=refuse'], {}), 'refuse'));
 const policies = printed.filter(({ kind }) => !kind.endsWith('Binding'));
 
@@ -133,6 +136,84 @@ describe('options', () => {
     expect(() => read([], { OPENSHELL_MISSING_COMMAND: 'lookup' })).toThrow('a policy asks no registry');
     expect(() => read([], { OPENSHELL_REGISTRY_HOSTS: 'registry.example' })).toThrow('a policy looks nothing up');
     expect(read([], { OPENSHELL_LISTEN_PORT: '8443' }).missingCommand).toBe('refuse');
+  });
+});
+
+describe('the options that a policy was printed for', () => {
+  const plain = '--missing-command=shell';
+  it.each([
+    [['--missing-command=refuse']],
+    [
+      [
+        plain,
+        `--supervisor-image=registry.example:5000/a/supervisor:1@sha256:${'a'.repeat(64)}`,
+        '--supervisor-image-pull-policy=',
+        '--supervisor-capabilities=',
+        '--supervisor-apparmor-profile=Localhost/x',
+        '--sandbox-uid=2000',
+        '--sandbox-workdir=/home/agent',
+        '--neighbours=warn',
+        '--missing-policy=warn',
+        '--unreachable-probes=warn',
+        '--allowed-sideload-methods=image-volume,host-path',
+        '--supervisor-sideload-method=host-path',
+      ],
+    ],
+    [
+      [
+        plain,
+        '--supervisor-arg=--upstream-proxy=http://proxy:3128',
+        '--supervisor-arg=--upstream-proxy-auth-allow-insecure',
+        '--upstream-proxy-auth-secret=proxy/credentials',
+        '--pinned-env=A=secret:b/c',
+        '--pinned-env=B= odd "value" \\ $(X)',
+        '--supervisor-env=C=1',
+        '--policy=configmap:sandbox-policy',
+        '--policy-rules=supervisor:/rules.rego',
+      ],
+    ],
+  ])('are read back from it: %s', (flags) => {
+    const config = readConfig([...flags, '--entrypoint=off'], {});
+    const backstop = objectsOf(policyTexts(config, 'refuse')).find(({ metadata }) => metadata.name === 'openshell-sideload-backstop');
+    const read = readConfig(printedFor(backstop?.spec.variables ?? []) ?? [], {});
+    expect(read.sideload).toEqual(config.sideload);
+    expect(read.texts).toEqual(config.texts);
+  });
+
+  it('are none where another command printed it', () => {
+    expect(printedFor([{ name: 'neighbours', expression: '"warn"' }])).toBeUndefined();
+  });
+});
+
+describe('an installation', () => {
+  const config = readConfig(['--missing-command=shell', '--entrypoint=off'], {});
+  const whole = { name: 'openshell-sideload', objects: printedWith(config), config, ephemeralContainers: 'refuse' };
+
+  it('is as this version prints it', () => {
+    expect(judgePolicies(whole)).toEqual([]);
+  });
+
+  it('under another name, too', () => {
+    const text = policyTexts(config, 'refuse').replaceAll(/((?:name|policyName): )openshell-sideload/g, '$1other');
+    expect(judgePolicies({ ...whole, name: 'other', objects: objectsOf(text) as never })).toEqual([]);
+  });
+
+  it('fails where an object is missing or changed, and warns where it is only about warnings', () => {
+    const { objects } = whole;
+    const without = (part: string) => judgePolicies({ ...whole, objects: objects.filter(({ metadata }) => metadata.name !== part) });
+    expect(without('openshell-sideload-backstop-sandbox')).toMatchObject([
+      { status: 'failed', detail: 'ValidatingAdmissionPolicyBinding openshell-sideload-backstop-sandbox is missing' },
+    ]);
+    expect(without('openshell-sideload-warnings')).toMatchObject([{ status: 'warning' }]);
+    const audited = objects.map((object) => {
+      const copy = structuredClone(object) as { metadata: { name: string }; spec: { validationActions?: string[] } };
+      if (copy.metadata.name === 'openshell-sideload-backstop-managed') copy.spec.validationActions = ['Audit'];
+      return copy;
+    });
+    expect(judgePolicies({ ...whole, objects: audited as never })).toMatchObject([
+      { status: 'failed', detail: expect.stringContaining('openshell-sideload-backstop-managed is not as this version prints it') },
+    ]);
+    expect(judgePolicies({ ...whole, config: undefined })).toMatchObject([{ status: 'failed' }]);
   });
 });
 

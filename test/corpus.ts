@@ -46,3 +46,23 @@ export function labelled(pod: Pod, method: Method): Pod {
   const annotations = { ...pod.metadata?.annotations, [METHOD_ANNOTATION]: method };
   return { ...pod, metadata: { ...pod.metadata, labels, annotations } };
 }
+
+/**
+ * Everything that pods name and that an API server asks for before it takes them.
+ *
+ * @param namespaces where service accounts are made
+ */
+export function surroundings(manifests: readonly Pick<Manifest, 'pod'>[], namespaces: readonly string[]): object[] {
+  const specs = manifests.map(({ pod }) => pod.spec as Record<string, unknown>);
+  const named = (member: string): string[] => specs.flatMap((spec) => (spec[member] as string | undefined) ?? []);
+  const accounts = new Set(['default', ...named('serviceAccountName'), ...named('serviceAccount')]);
+  const priorities = new Set(named('priorityClassName').filter((name) => !name.startsWith('system-')));
+  const runtimes = new Set(named('runtimeClassName'));
+  return [
+    ...namespaces.flatMap((namespace) =>
+      [...accounts].map((name) => ({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } })),
+    ),
+    ...[...priorities].map((name) => ({ apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name }, value: 1 })),
+    ...[...runtimes].map((name) => ({ apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name }, handler: 'any' })),
+  ];
+}

@@ -11,6 +11,7 @@ import { END_TO_END } from './check/end-to-end.ts';
 import { IMAGE } from './check/image.ts';
 import { BEFORE_INSTALLATION, INSTALLATION } from './check/installation.ts';
 import { NAMESPACES } from './check/namespaces.ts';
+import { POLICIES } from './check/policies.ts';
 import { json, progress, shown, summary } from './check/report.ts';
 import { type Group, type Result, runChecks } from './check/run.ts';
 import { CLUSTER_ACCESS, openCluster } from './cluster-options.ts';
@@ -18,6 +19,16 @@ import { type Command, type CommandLine, EXIT } from './command.ts';
 
 const BEFORE: readonly Group<Context>[] = [CLUSTER, BEFORE_INSTALLATION];
 const AFTER: readonly Group<Context>[] = [CLUSTER, INSTALLATION, CERTIFICATES, NAMESPACES, END_TO_END];
+
+/** Without the webhook, where policies inject, nothing of it is looked for. */
+async function afterwards({ policies, deployed }: Context): Promise<readonly Group<Context>[]> {
+  if ((await policies()) === undefined) return AFTER;
+  const isDeployed = await deployed().then(
+    () => true,
+    () => false,
+  );
+  return isDeployed ? [...AFTER, POLICIES] : [CLUSTER, POLICIES, NAMESPACES, END_TO_END];
+}
 
 /** Between two attempts of --wait. */
 const AGAIN_MS = 2_000;
@@ -60,10 +71,11 @@ async function attempt(
   wanted: Wanted,
   report: (result: Result, before: readonly Result[]) => void,
 ): Promise<Result[]> {
-  const groups = [...(wanted.pre ? BEFORE : AFTER), ...(wanted.image === undefined ? [] : [IMAGE])];
+  const context = contextOf(cluster, config, wanted);
+  const groups = [...(wanted.pre ? BEFORE : await afterwards(context)), ...(wanted.image === undefined ? [] : [IMAGE])];
   const results: Result[] = [];
   const { show, clear } = progress(process.stderr);
-  for await (const result of runChecks(groups, contextOf(cluster, config, wanted), show)) {
+  for await (const result of runChecks(groups, context, show)) {
     clear();
     report(result, results);
     results.push(result);
@@ -94,7 +106,7 @@ export const check: Command = {
   summary: 'Checks that the webhook is installed and injects sandboxes.',
   usage: 'check [--pre] [--wait DURATION] [-n NAMESPACE] [--image REFERENCE] [-o json] [SETTINGS]',
   description:
-    'Checks that the webhook is installed and injects sandboxes: passed checks (✓), warnings (!) and failed checks (✗), each with a fix. It changes nothing; pods are created as dry runs. It exits with 1 if a check failed. --webhook-namespace says where the webhook is; its settings are read from its Deployment.',
+    'Checks that the webhook, or the policies of admission-policy, are installed and inject sandboxes: passed checks (✓), warnings (!) and failed checks (✗), each with a fix. It changes nothing; pods are created as dry runs. It exits with 1 if a check failed. --webhook-namespace says where the webhook is; its settings are read from its Deployment.',
   options: {
     pre: { description: 'Before the installation: checks whether the cluster supports the webhook, and whether you may install it.' },
     wait: { value: 'DURATION', description: 'Checks again while a check fails, at most this long: 30s, 2m.' },

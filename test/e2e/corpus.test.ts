@@ -12,7 +12,7 @@ import type { Method } from '../../src/sideload/contract.ts';
 import { decide } from '../../src/sideload/decide.ts';
 import type { Pod } from '../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../src/sideload/settings.ts';
-import { labelled, nameOf, readCorpus } from '../corpus.ts';
+import { labelled, nameOf, readCorpus, surroundings } from '../corpus.ts';
 import { expectSideloaded } from '../invariants.ts';
 import { sandbox } from '../pods.ts';
 import { NO_LOOKUP } from '../refusals.ts';
@@ -56,20 +56,6 @@ async function create(pods: readonly { podName: string; pod: Pod }[]): Promise<A
   return { stored: new Map(stored), stderr };
 }
 
-/** Everything that the pods name and that the API server asks for before it takes them. */
-function surroundings(): object[] {
-  const specs = corpus.map(({ pod }) => pod.spec as Record<string, unknown>);
-  const named = (member: string): string[] => specs.flatMap((spec) => (spec[member] as string | undefined) ?? []);
-  const accounts = new Set(['default', ...named('serviceAccountName'), ...named('serviceAccount')]);
-  const priorities = new Set(named('priorityClassName').filter((name) => !name.startsWith('system-')));
-  const runtimes = new Set(named('runtimeClassName'));
-  return [
-    ...[...accounts].map((name) => ({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace: 'corpus' } })),
-    ...[...priorities].map((name) => ({ apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name }, value: 1 })),
-    ...[...runtimes].map((name) => ({ apiVersion: 'node.k8s.io/v1', kind: 'RuntimeClass', metadata: { name }, handler: 'any' })),
-  ];
-}
-
 let asTheyStand: Answers;
 
 beforeAll(async () => {
@@ -78,7 +64,7 @@ beforeAll(async () => {
   webhook = await startWebhook(dir, { port, adminPort }, FLAGS);
   await cluster.run(['create', 'namespace', 'corpus']);
   await cluster.run(['label', 'namespace', 'corpus', 'openshell.ai/sideload=enabled']);
-  await cluster.run(['create', '-f', '-'], stream(surroundings()));
+  await cluster.run(['create', '-f', '-'], stream(surroundings(corpus, ['corpus'])));
   await cluster.run(['apply', '--validate=strict', '-k', writeOverlay(dir, port)]);
   const probe = [{ podName: 'probe', pod: sandbox() }];
   const isCalled = async (): Promise<boolean> => {

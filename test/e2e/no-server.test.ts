@@ -86,6 +86,24 @@ describe('the printed policies, applied by kubectl,', () => {
     expect(isSideloaded(JSON.parse(stdout))).toBe(false);
   });
 
+  it('are checked, with what the cluster does with a sandbox', async () => {
+    const run = async (): Promise<{ checks: { name: string; status: string; detail: string }[] }> => {
+      const args = [MAIN, 'check', '-o', 'json', `--kubeconfig=${cluster.kubeconfig}`];
+      // It fails where a check does.
+      const { stdout } = await promisify(execFile)(process.execPath, args).catch((error) => error);
+      return JSON.parse(stdout);
+    };
+    const statusOf = ({ checks }: Awaited<ReturnType<typeof run>>, name: string) => checks.find((each) => each.name === name);
+    const whole = await run();
+    expect(whole.checks.filter(({ status }) => status === 'failed')).toEqual([]);
+    for (const name of ['admission policies', 'a pod with openshell.ai/sandbox=true', 'a pod with openshell.ai/managed-by=openshell'])
+      expect(statusOf(whole, name)).toMatchObject({ status: 'ok' });
+    expect(whole.checks.map(({ name }) => name)).not.toContain('webhook configuration');
+    await cluster.run(['delete', 'validatingadmissionpolicybinding', 'openshell-sideload-backstop-managed']);
+    expect(statusOf(await run(), 'admission policies')).toMatchObject({ status: 'failed', detail: expect.stringContaining('is missing') });
+    await applyPolicies();
+  });
+
   it('are applied again without a change', async () => {
     const again = await cluster.run(['diff', '-f', '-'], await openshellSideload('admission-policy'));
     expect(again).toBe('');
@@ -153,8 +171,12 @@ describe('the way from the webhook to the policies and back', () => {
     // An API server that starts again knows its policies before it takes a pod.
     await cluster.stopApiserver();
     await cluster.startApiserver();
+    const ready = Date.now();
     await stream.succeeds(20);
-    expect(faults(stream.take())).toEqual([]);
+    const restarted = stream.take();
+    // On a busy machine, it does not finish what it is asked while it starts.
+    const failures = restarted.failures.filter(({ sent, message }) => sent >= ready || !message.startsWith('504: Timeout'));
+    expect(faults({ ...restarted, failures })).toEqual([]);
 
     // Back: the policies go when the webhook is called.
     await install();

@@ -140,7 +140,8 @@ export function admissionPolicies(stored: string, changed: string, literals: Rea
   );
   const variables = [...spec.variables, ...WARNING_VARIABLES];
   const validations = POLICY_WARNINGS.map(({ code, unless, message }) => ({
-    expression: unless,
+    // A sidecar topology is OpenShell's own.
+    expression: `variables.launched && variables.processOnly || (${unless})`,
     messageExpression: `'${code}: ' + ${message}`,
   }));
   const warnings = document({

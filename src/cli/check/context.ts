@@ -8,13 +8,14 @@ import type { SideloadSettings } from '../../sideload/settings.ts';
 import { type Deployed, readDeployed } from '../deployed.ts';
 import { entriesOf } from './entries.ts';
 import { APPLY_AGAIN, Obstacle } from './finding.ts';
+import { type InstalledPolicies, readPolicies } from './policies.ts';
 
 export interface Context {
   readonly cluster: Cluster;
   readonly now: Date;
   /** What the command line says. */
   readonly config: Config;
-  /** How sandboxes are made: before the installation as the command line says, afterwards as the Deployment does. */
+  /** How sandboxes are made: before the installation as the command line says, afterwards as the Deployment does, or the policies. */
   readonly settings: () => Promise<SideloadSettings>;
   /** What to read from its registry; undefined: nothing. */
   readonly image: string | undefined;
@@ -22,6 +23,8 @@ export interface Context {
   readonly sandboxNamespace: string | undefined;
   /** The webhook's settings in the cluster. Throws Obstacle when it is not there. */
   readonly deployed: () => Promise<Deployed>;
+  /** What injects without the webhook; undefined where nothing does, or the API server does not tell. */
+  readonly policies: () => Promise<InstalledPolicies | undefined>;
   readonly deployment: () => Promise<V1Deployment>;
   /** The webhook's pods that have not ended, nor are about to. */
   readonly replicas: () => Promise<readonly V1Pod[]>;
@@ -47,6 +50,7 @@ export function contextOf(
     if (found) return found;
     throw new Obstacle(`namespace ${namespace} has no Deployment of the webhook`, `${APPLY_AGAIN}; elsewhere: --webhook-namespace=NAME`);
   });
+  const policies = once(() => readPolicies(cluster, namespace).catch(() => undefined));
   const labelledNamespaces = once(async () => {
     const request = core.listNamespace({ labelSelector: NAMESPACE_LABEL });
     return (await call('list namespaces', request)).items;
@@ -56,10 +60,12 @@ export function contextOf(
     cluster,
     now: new Date(),
     config,
-    settings: async () => (pre ? config : (await deployed().catch(() => ({ config }))).config).sideload,
+    settings: async () =>
+      (pre ? config : (await deployed().catch(async () => ({ config: (await policies())?.config ?? config }))).config).sideload,
     sandboxNamespace,
     image,
     deployed,
+    policies,
     deployment,
     replicas: once(async () => {
       const labels = Object.entries((await deployment()).spec?.selector.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);

@@ -48,7 +48,7 @@ const tryLabel =
     if (namespace === undefined) return skipped('no namespace opted in; --namespace=NAMESPACE names one');
     const { k8s, config } = context.cluster;
     const labelled = (await context.labelledNamespaces()).find(({ metadata }) => metadata?.name === namespace);
-    const judged = settingsIn(labelled?.metadata?.labels, (await context.deployed()).config.sideload);
+    const judged = settingsIn(labelled?.metadata?.labels, await context.settings());
     // A dry run mounts nothing: the ConfigMap need not be there. Where the policy is enforced, no pod may name one.
     const policy = judged.policy.enforced ? {} : { [POLICY_ANNOTATION]: 'check' };
     const body = sandbox(label, value, policy) as object;
@@ -80,6 +80,8 @@ function fix(message: string, namespace: string): string {
     return `kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
   if (message.includes('exceeded quota') || message.includes('failed quota') || message.includes('usage per'))
     return `kubectl describe resourcequotas,limitranges -n ${namespace}; docs/operations.md#limits-and-quotas`;
+  if (message.includes('AdmissionPolicy') && message.includes('denied request'))
+    return 'docs/no-server.md; docs/troubleshooting.md has each reason code';
   if (message.includes('denied the request')) return 'docs/operations.md#refused-pods';
   return `kubectl auth can-i create pods -n ${namespace}; kubectl get namespace ${namespace}`;
 }

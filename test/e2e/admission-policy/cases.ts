@@ -3,8 +3,9 @@
 import jsonPatch, { type Operation } from 'fast-json-patch';
 import { decide } from '../../../src/sideload/decide.ts';
 import { UNKNOWN_CLUSTER } from '../../../src/sideload/settings.ts';
+import { labelled, nameOf, readCorpus } from '../../corpus.ts';
 import { type Golden, listGoldens, readGolden } from '../../goldens.ts';
-import { NO_LOOKUP, REFUSED_PODS } from '../../refusals.ts';
+import { ENFORCED, NO_LOOKUP, REFUSED_PODS } from '../../refusals.ts';
 import { changesOf } from '../backstop/changes.ts';
 import type { PolicyCase } from './compare.ts';
 import type { Choice } from './stage.ts';
@@ -24,8 +25,17 @@ const goldens: readonly Golden[] = listGoldens().inputs.map(readGolden);
 const refused = REFUSED_PODS.filter(({ facts, image }) => !facts && !image);
 const texts = [...new Set([honouredFlags(), ...[...goldens, ...refused].map(({ flags }) => honouredFlags(flags))])];
 
-/** Every set of options that a golden or a refused pod has. */
-export const CHOICES: readonly Choice[] = texts.map((text) => ({ flags: text.split(' ') }));
+/** Pods of others bring no policy, and many a probe. */
+const PUBLIC: Choice = { flags: ['--policy=configmap:sandbox-policy', '--unreachable-probes=warn', ...NO_LOOKUP], warns: true };
+/** The label of the namespace enforces what the options only offer. */
+const ENFORCED_NAMESPACE: Choice = { flags: ENFORCED.filter((flag) => flag !== '--policy-mode=enforced'), enforced: true };
+
+/** Every set of options that a golden or a refused pod has, and those of the public pods and of an enforcing namespace. */
+export const CHOICES: readonly Choice[] = [
+  ...texts.map((text, index) => ({ flags: text.split(' '), warns: index === 0 })),
+  PUBLIC,
+  ENFORCED_NAMESPACE,
+];
 
 const choiceOf = (flags?: readonly string[]): number => texts.indexOf(honouredFlags(flags));
 
@@ -40,6 +50,21 @@ export const INJECTED: readonly PolicyCase[] = goldens.map(({ name, pod, flags, 
 });
 
 export const REFUSED: readonly PolicyCase[] = refused.map(({ why, pod, flags }) => ({ what: why, pod, choice: choiceOf(flags) }));
+
+/** Public pods, with each of two methods, and what the API server asks for before it takes them. */
+export const CORPUS: readonly PolicyCase[] = readCorpus().flatMap((manifest) =>
+  (['image-volume', 'init-container'] as const).map((method) => ({
+    what: `${nameOf(manifest)}, ${method}`,
+    pod: labelled(manifest.pod, method),
+    choice: CHOICES.indexOf(PUBLIC),
+  })),
+);
+
+/** Pods of a namespace whose label enforces the policy: those that are refused where an option does, and one that is not. */
+export const ENFORCED_PODS: readonly PolicyCase[] = [
+  ...REFUSED_PODS.filter(({ flags, facts, image }) => flags === ENFORCED && !facts && !image).map(({ why, pod }) => ({ what: why, pod })),
+  { what: 'plain', pod: readGolden('policy-enforced').pod },
+].map((each) => ({ ...each, choice: CHOICES.indexOf(ENFORCED_NAMESPACE) }));
 
 /** Every single change of these pods. */
 export function everyChange(cases: readonly PolicyCase[]): PolicyCase[] {

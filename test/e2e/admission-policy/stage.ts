@@ -14,6 +14,7 @@ import type { Pod } from '../../../src/sideload/pod.ts';
 import { enforcing, type SideloadSettings, UNKNOWN_CLUSTER } from '../../../src/sideload/settings.ts';
 import { ensureLocalCertificates } from '../../../src/tls/local.ts';
 import { namesOfService } from '../../../src/tls/names.ts';
+import { surroundings } from '../../corpus.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
 import { waitFor } from '../cluster/process.ts';
 
@@ -21,6 +22,8 @@ import { waitFor } from '../cluster/process.ts';
 export interface Choice {
   readonly flags: readonly string[];
   readonly enforced?: boolean;
+  /** Whether the policy that warns is there too: an API server takes a second to compile it. */
+  readonly warns?: boolean;
 }
 
 type Way = 'policy' | 'webhook';
@@ -74,11 +77,10 @@ async function serveDecisions(
 }
 
 /** The printed objects under names of their own, for namespaces of their own. */
-function policiesFor(index: number, flags: readonly string[]): string {
+function policiesFor(index: number, { flags, warns }: Choice): string {
   const documents = policyTexts(readConfig(flags, {}), 'refuse').split(/^---\n/m);
-  // API servers take a second to compile a policy: one set of warnings is enough.
   return documents
-    .filter((text) => index === 0 || !/name: openshell-sideload-warnings/.test(text))
+    .filter((text) => warns || !/name: openshell-sideload-warnings/.test(text))
     .join('---\n')
     .replaceAll('openshell.ai/sideload: enabled', `policy-choice: "${index}"`)
     .replaceAll(/^(\s*(?:name|policyName): )openshell-sideload/gm, `$1choice-${index}`);
@@ -89,14 +91,9 @@ const stream = (objects: readonly object[]): string => objects.map((object) => J
 /**
  * Makes namespaces for each choice and way, and applies the policies, and the webhook, for all choices.
  *
- * @param accounts service accounts that the pods name
+ * @param pods of which all service accounts, priority and runtime classes are made
  */
-export async function setStage(
-  cluster: ControlPlane,
-  dir: string,
-  choices: readonly Choice[],
-  accounts: readonly string[] = [],
-): Promise<Stage> {
+export async function setStage(cluster: ControlPlane, dir: string, choices: readonly Choice[], pods: readonly Pod[]): Promise<Stage> {
   const namespaceOf = (way: Way, choice: number): string => `${way}-${choice}`;
   const settings = choices.map(({ flags, enforced }) => {
     const { sideload } = readConfig(flags, {});
@@ -113,8 +110,9 @@ export async function setStage(
       },
     })),
   );
-  const serviceAccounts = namespaces.flatMap(({ metadata: { name: namespace } }) =>
-    ['default', ...accounts].map((name) => ({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name, namespace } })),
+  const around = surroundings(
+    pods.map((pod) => ({ pod })),
+    namespaces.map(({ metadata }) => metadata.name),
   );
   const configuration = {
     apiVersion: 'admissionregistration.k8s.io/v1',
@@ -130,8 +128,8 @@ export async function setStage(
       admissionReviewVersions: ['v1'],
     })),
   };
-  await cluster.run(['create', '-f', '-'], stream([...namespaces, ...serviceAccounts, configuration]));
-  await cluster.run(['create', '-f', '-'], choices.map(({ flags }, index) => policiesFor(index, flags)).join('---\n'));
+  await cluster.run(['create', '-f', '-'], stream([...namespaces, ...around, configuration]));
+  await cluster.run(['create', '-f', '-'], choices.map((choice, index) => policiesFor(index, choice)).join('---\n'));
 
   const agent = new Connections({ keepAlive: true, maxSockets: 8 });
   const ca = readFileSync(cluster.servingCertificate);
