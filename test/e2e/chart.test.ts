@@ -10,6 +10,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { backstopLiterals } from '../../src/cli/backstop-literals.ts';
 import { judgeLiterals } from '../../src/cli/check/backstop.ts';
+import { judgePolicies } from '../../src/cli/check/policies.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { OPTIONS, type Option, type OptionName } from '../../src/config/options.ts';
 import type { Container } from '../../src/sideload/pod.ts';
@@ -455,6 +456,62 @@ describe('a release', () => {
     expect(judgeLiterals(policy as V1ValidatingAdmissionPolicy, backstopLiterals(readConfig(argsOf(objects), {})))).toEqual([]);
     const { variables } = (policy as V1ValidatingAdmissionPolicy).spec ?? {};
     expect(variables?.find(({ name }) => name === 'ephemeralContainers')?.expression).toBe('"allow"');
+  });
+
+  it('injects without the webhook, by the policies that the command prints for the same options', async () => {
+    const install = async (values: object, flags: readonly string[], name = RELEASE, namespace = NAMESPACE) => {
+      const objects = await render({ mode: 'policy', ...values }, name, namespace);
+      expect(objects.map(({ kind }) => kind).filter((kind) => !/AdmissionPolicy(Binding)?$/.test(kind ?? ''))).toEqual([]);
+      const config = readConfig([...flags, '--entrypoint=off', `--namespace=${namespace}`], {});
+      return judgePolicies({
+        name: name === RELEASE ? name : `${name}-openshell-sideload`,
+        objects: objects as never,
+        config,
+        ephemeralContainers: 'refuse',
+      });
+    };
+    expect(await install({}, ['--missing-command=refuse'])).toEqual([]);
+    expect(await install({}, ['--missing-command=refuse'], 'two', 'platform')).toEqual([]);
+    const values = {
+      supervisorImage: 'registry.example:5000/openshell/supervisor:1',
+      supervisorImagePullPolicy: '',
+      supervisorImageLayout: 'community',
+      supervisorSideloadMethod: 'host-path',
+      allowedSideloadMethods: ['host-path'],
+      supervisorCapabilities: [],
+      supervisorApparmorProfile: '',
+      supervisorEnv: [{ name: 'A', value: '<a> & "b"' }],
+      pinnedEnv: [{ name: 'B', value: 'secret:b/c' }],
+      supervisorArg: ['--upstream-proxy=http://proxy:3128', '--upstream-proxy-auth-allow-insecure'],
+      upstreamProxyAuthSecret: 'proxy/credentials',
+      policy: 'configmap:sandbox-policy',
+      policyRules: 'configmap:rules',
+      missingPolicy: 'warn',
+      unreachableProbes: 'warn',
+      neighbours: 'warn',
+      missingCommand: 'shell',
+      sandboxUid: 1000680000,
+      sandboxGid: 2147483647,
+      sandboxWorkdir: '/home/agent',
+    };
+    const flags = Object.entries(values).flatMap(([key, value]) => {
+      const option = key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+      if (key === 'supervisorArg') return (value as string[]).map((word) => `--${option}=${word}`);
+      if (/Env$/.test(key))
+        return (value as unknown as { name: string; value: string }[]).map((each) => `--${option}=${each.name}=${each.value}`);
+      return [`--${option}=${value}`];
+    });
+    expect(await install(values, flags)).toEqual([]);
+  });
+
+  it.each([
+    [{ missingCommand: 'lookup' }, 'mode policy looks nothing up'],
+    [{ registryHosts: ['registry.example'] }, 'mode policy looks nothing up'],
+    [{ inspectImages: 'always' }, 'mode policy looks nothing up'],
+    [{ supervisorSideloadMethod: 'auto' }, 'mode policy does not see the nodes'],
+  ])('refuses what a policy cannot honour: %j', async (values, message) => {
+    const { code, stderr } = await helm(4, ['template', RELEASE, CHART], { mode: 'policy', ...values });
+    expect([code, stderr]).toEqual([1, expect.stringContaining(message)]);
   });
 
   it('holds no link once it is packaged', async () => {

@@ -1,5 +1,6 @@
 /** Injection by admission policies, without the webhook: whether its objects are as this version prints them. */
 
+import { isDeepStrictEqual } from 'node:util';
 import { parseAllDocuments } from 'yaml';
 import { type Cluster, call } from '../../cluster/client.ts';
 import { type Config, readConfig } from '../../config/config.ts';
@@ -65,9 +66,18 @@ export async function readPolicies({ k8s, config }: Cluster, namespace: string):
   };
 }
 
+/** Whether two expressions are the same literal: Helm and this program write JSON differently. */
+function isSameLiteral(one: unknown, other: unknown): boolean {
+  try {
+    return isDeepStrictEqual(JSON.parse(String(one)), JSON.parse(String(other)));
+  } catch {
+    return false;
+  }
+}
+
 /** Where an object differs from what is wanted; what an API server adds does not count. */
 function difference(wanted: unknown, found: unknown, path: string): string | undefined {
-  if (typeof wanted !== 'object' || wanted === null) return wanted === found ? undefined : path;
+  if (typeof wanted !== 'object' || wanted === null) return wanted === found || isSameLiteral(wanted, found) ? undefined : path;
   if (typeof found !== 'object' || found === null) return path;
   if (Array.isArray(wanted) && wanted.length !== (found as unknown[]).length) return path;
   for (const [member, value] of Object.entries(wanted)) {
