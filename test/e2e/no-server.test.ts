@@ -22,6 +22,7 @@ import { startWebhook, writeOverlay } from './webhook.ts';
 const dir = mkdtempSync(join(tmpdir(), 'sideload-no-server-'));
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const EXAMPLES = fileURLToPath(new URL('../../examples/agent.yaml', import.meta.url));
+const COMPONENT = fileURLToPath(new URL('../../manifests/components/admission-policy', import.meta.url));
 let cluster: ControlPlane;
 
 const openshellSideload = async (...args: string[]): Promise<string> =>
@@ -59,6 +60,12 @@ describe('the printed policies, applied by kubectl,', () => {
     const pod = JSON.parse(await cluster.run(['get', 'pod', 'agent', '-n', 'agents', '-o', 'json']));
     expect(isSideloaded(pod)).toBe(true);
     expect(pod.metadata.annotations['openshell.ai/sideloaded']).toBe('image-volume');
+  });
+
+  it('are what explain takes for the webhook', async () => {
+    const stdout = await openshellSideload('explain', 'pod', 'agent', '-n', 'agents', `--kubeconfig=${cluster.kubeconfig}`);
+    expect(stdout).toContain('called by openshell-sideload-sandbox (MutatingAdmissionPolicy)');
+    expect(stdout).toContain('already-sideloaded');
   });
 
   it('refuse with the reason code as first word', async () => {
@@ -105,8 +112,8 @@ describe('the printed policies, applied by kubectl,', () => {
   });
 
   it('are applied again without a change', async () => {
-    const again = await cluster.run(['diff', '-f', '-'], await openshellSideload('admission-policy'));
-    expect(again).toBe('');
+    expect(await cluster.run(['diff', '-f', '-'], await openshellSideload('admission-policy'))).toBe('');
+    expect(await cluster.run(['diff', '-k', COMPONENT])).toBe('');
   });
 });
 

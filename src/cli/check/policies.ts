@@ -1,6 +1,7 @@
 /** Injection by admission policies, without the webhook: whether its objects are as this version prints them. */
 
 import { isDeepStrictEqual } from 'node:util';
+import type { V1MatchResources, V1MutatingWebhook } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
 import { type Cluster, call } from '../../cluster/client.ts';
 import { type Config, readConfig } from '../../config/config.ts';
@@ -64,6 +65,25 @@ export async function readPolicies({ k8s, config }: Cluster, namespace: string):
     config: flags && readConfig([...flags, `--namespace=${namespace}`], {}),
     ephemeralContainers: ephemeral === '"allow"' ? 'allow' : 'refuse',
   };
+}
+
+/** What the bindings of the injecting policy select, as entries of a webhook configuration do. */
+export function injectingEntries({
+  name,
+  objects,
+}: InstalledPolicies): Pick<V1MutatingWebhook, 'name' | 'namespaceSelector' | 'objectSelector'>[] {
+  const injecting = objects.find(({ kind }) => kind === 'MutatingAdmissionPolicy');
+  const { namespaceSelector } = (injecting?.spec.matchConstraints ?? {}) as V1MatchResources;
+  return objects
+    .filter(({ kind, spec }) => kind === 'MutatingAdmissionPolicyBinding' && spec.policyName === name)
+    .map(({ metadata, spec }) => {
+      const { objectSelector } = (spec.matchResources ?? {}) as V1MatchResources;
+      return {
+        name: `${metadata.name} (MutatingAdmissionPolicy)`,
+        ...(namespaceSelector ? { namespaceSelector } : {}),
+        ...(objectSelector ? { objectSelector } : {}),
+      };
+    });
 }
 
 /** Whether two expressions are the same literal: Helm and this program write JSON differently. */

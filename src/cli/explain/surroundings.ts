@@ -9,6 +9,7 @@ import type { Config } from '../../config/config.ts';
 import { NAMESPACE_LABEL } from '../../sideload/contract.ts';
 import type { Pod } from '../../sideload/pod.ts';
 import { type ClusterFacts, settingsIn } from '../../sideload/settings.ts';
+import { type InstalledPolicies, injectingEntries, readPolicies } from '../check/policies.ts';
 import { readDeployed } from '../deployed.ts';
 import { policyFilesOf } from '../policy-files.ts';
 import type { Surroundings } from './steps.ts';
@@ -18,6 +19,8 @@ export interface Installed {
   readonly config: Config;
   readonly facts: ClusterFacts;
   readonly configuration: V1MutatingWebhookConfiguration | undefined;
+  /** What injects in its place, where it has no Deployment. */
+  readonly policies: InstalledPolicies | undefined;
 }
 
 /**
@@ -28,7 +31,10 @@ export interface Installed {
  * @throws ApiError when the API server refuses
  */
 export async function readInstalled(cluster: Cluster, namespace: string, fallback: Config): Promise<Installed> {
-  const config = (await readDeployed(cluster, fallback.namespace))?.config ?? fallback;
+  const deployed = await readDeployed(cluster, fallback.namespace);
+  // An API server before 1.36 knows no such policies.
+  const policies = deployed ? undefined : await readPolicies(cluster, fallback.namespace).catch(() => undefined);
+  const config = deployed?.config ?? policies?.config ?? fallback;
   const name = config.webhookConfiguration;
   const admission = cluster.config.makeApiClient(cluster.k8s.AdmissionregistrationV1Api);
   const request = call(`read MutatingWebhookConfiguration ${name}`, admission.readMutatingWebhookConfiguration({ name }));
@@ -36,7 +42,7 @@ export async function readInstalled(cluster: Cluster, namespace: string, fallbac
   const serverVersion = await readServerVersion(cluster);
   const kept = (await keepsImageVolumes(cluster, namespace)) ?? keepsByVersion(serverVersion);
   const nodes = await countNodes(cluster).catch(() => undefined);
-  return { config, configuration, facts: { imageVolumes: kept ? 'kept' : 'dropped', serverVersion, nodes } };
+  return { config, configuration, policies, facts: { imageVolumes: kept ? 'kept' : 'dropped', serverVersion, nodes } };
 }
 
 /**
@@ -47,7 +53,7 @@ export async function readInstalled(cluster: Cluster, namespace: string, fallbac
  */
 export async function readSurroundings(
   cluster: Cluster,
-  { config, configuration }: Installed,
+  { config, configuration, policies }: Installed,
   { metadata }: V1Namespace,
   pod: Pod,
   created: Date | undefined,
@@ -63,7 +69,7 @@ export async function readSurroundings(
   return {
     namespace: { name, labels },
     configMaps,
-    entries: configuration?.webhooks,
+    entries: configuration?.webhooks ?? (policies && injectingEntries(policies)),
     stored: created !== undefined,
     times: { created, installed: configuration?.metadata?.creationTimestamp, optedIn: labelledAt(metadata?.managedFields) },
   };

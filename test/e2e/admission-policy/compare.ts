@@ -2,7 +2,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import jsonPatch from 'fast-json-patch';
-import type { Pod } from '../../../src/sideload/pod.ts';
+import { type Pod, podShape } from '../../../src/sideload/pod.ts';
+import { misfit } from '../../../src/sideload/shape.ts';
 import type { Answer, Stage } from './stage.ts';
 
 /** A pod, what is special about it, and which choice of the operator's holds for it. */
@@ -17,6 +18,8 @@ export interface PolicyCase {
  * (docs/no-server.md).
  */
 function hasOddPath(pod: Pod): boolean {
+  // A change may leave no pod at all.
+  if (misfit(podShape, pod, '') !== undefined) return false;
   const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];
   const paths = containers.flatMap(({ volumeMounts, command, workingDir }) => [
     ...(volumeMounts ?? []).map(({ mountPath }) => mountPath ?? ''),
