@@ -4,6 +4,8 @@
 export interface PolicyVariable {
   readonly name: string;
   readonly expression: string;
+  /** For readers of the policy; lines of YAML, each with a space before it. */
+  readonly comment?: string;
 }
 
 /** A string, a list or a map of CEL. */

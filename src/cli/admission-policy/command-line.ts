@@ -14,8 +14,8 @@ export const COMMAND_LINE: readonly PolicyVariable[] = [
     expression: `{${BINARIES.map(([layout, binaries]) => `'${layout}': ${literal(binaries)}`).join(',\n  ')}}
 [variables.layout][variables.intended]`,
   },
-  // startsRightBinary
   {
+    comment: 'startsRightBinary',
     name: 'rightBinaries',
     expression: `variables.intended == 'image-volume' ? variables.binaries : [variables.installedBinary]`,
   },
@@ -24,8 +24,8 @@ export const COMMAND_LINE: readonly PolicyVariable[] = [
     expression: 'variables.container.?command.orValue([]) + variables.container.?args.orValue([])',
   },
   { name: 'end', expression: `variables.launched ? variables.commandWords.indexOf('--') : -1` },
-  // withoutSupervisor: where another webhook has wrapped a supervisor, and where that ends.
   {
+    comment: 'withoutSupervisor: where another webhook has wrapped a supervisor, and where that ends.',
     name: 'wrapped',
     expression: `variables.launched || variables.method == 'none' ? -1
 : variables.commandWords.transformList(i, word,
@@ -45,8 +45,8 @@ export const COMMAND_LINE: readonly PolicyVariable[] = [
 : variables.commandWords.slice(0, variables.wrapped) +
   variables.commandWords.slice(variables.wrappedEnd + 1, variables.commandWords.size())`,
   },
-  // isWorkdir, without the empty and the single-dot parts of a path. One with .. is written as it is, and refused.
   {
+    comment: 'isWorkdir, without the empty and the single-dot parts of a path. One with .. is written as it is, and refused.',
     name: 'ownWorkdir',
     expression: `[variables.container.?workingDir.orValue('')].map(path,
   path.startsWith('/') && path.size() < ${PATH_MAX} &&
@@ -67,8 +67,8 @@ export const COMMAND_LINE: readonly PolicyVariable[] = [
     name: 'args',
     expression: `variables.program.size() == 0 ? [] : ['--'] + variables.program.map(word, string(word))`,
   },
-  // A program of no words, after --, is none.
   {
+    comment: 'A program of no words, after --, is none.',
     name: 'isCommanded',
     expression: `variables.launched && (variables.commandWords[variables.commandWords.size() - 1] == '--'
   ? variables.commandWords.slice(0, variables.commandWords.size() - 1) : variables.commandWords) == variables.command + variables.args`,

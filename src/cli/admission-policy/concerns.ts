@@ -5,8 +5,8 @@ import { PROBES } from '../../sideload/unreachable.ts';
 import { literal, type PolicyVariable } from './cel.ts';
 
 export const CONCERNS: readonly PolicyVariable[] = [
-  // Whether the supervisor may find a program elsewhere.
   {
+    comment: 'Whether the supervisor may find a program elsewhere.',
     name: 'mayBeSpecified',
     expression: `has(variables.container.envFrom) || variables.env.exists(e, e.name == '${ENV.mainProcessSpec}') ||
 (variables.operatorEnv + variables.operatorPinned).exists(line, line.startsWith('${ENV.mainProcessSpec}='))`,
@@ -16,8 +16,8 @@ export const CONCERNS: readonly PolicyVariable[] = [
     expression: `object.spec.containers.filter(c, c.name != variables.container.name)
 .map(c, c.?ports.orValue([]).map(p, p.containerPort)).flatten()`,
   },
-  // Hooks that connect to the program at the pod's own address, by their names.
   {
+    comment: "Hooks that connect to the program at the pod's own address, by their names.",
     name: 'unreachable',
     expression: `(${literal(PROBES)}.filter(name, name in variables.container).map(name, {'name': dyn(name), 'hook': dyn(variables.container[name])}) +
   (variables.container.?lifecycle.?postStart.hasValue()

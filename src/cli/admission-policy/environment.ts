@@ -21,8 +21,8 @@ export const ENVIRONMENT: readonly PolicyVariable[] = [
     expression: `[{'name': dyn('${ENV.sandboxUid}'), 'value': dyn(string(variables.uid == 0 ? variables.sandboxUid : variables.uid))},
  {'name': dyn('${ENV.sandboxGid}'), 'value': dyn(string(variables.gid == 0 ? variables.sandboxGid : variables.gid))}]`,
   },
-  // What replaces the pod's values.
   {
+    comment: "What replaces the pod's values.",
     name: 'pinnedVariables',
     expression: `variables.identity +
 ${variablesOf(`(variables.pinned.filter(line, !variables.policyPair.exists(own, own.startsWith(line.split('=', 2)[0] + '=')))
@@ -34,8 +34,8 @@ ${variablesOf(`(variables.pinned.filter(line, !variables.policyPair.exists(own, 
     name: 'pinnedByName',
     expression: 'variables.pinnedVariables.transformMapEntry(i, v, {string(v.name): v})',
   },
-  // addedDefaults: what a pod gets that has no variable of that name.
   {
+    comment: 'addedDefaults: what a pod gets that has no variable of that name.',
     name: 'defaultVariables',
     expression: `([object.metadata.?labels[?'${SANDBOX_ID_LABEL}'].orValue('')].filter(id, id != '')
   .map(id, {'name': dyn('${ENV.sandboxId}'), 'value': dyn(id)}) +
@@ -49,8 +49,8 @@ variables.operatorEnv.filter(line, !(line.split('=', 2)[0] in variables.gatewayV
     name: 'wantedNames',
     expression: `(variables.pinnedVariables + variables.defaultVariables).transformMapEntry(i, v, {string(v.name): true})`,
   },
-  // One pass over what may be thousands.
   {
+    comment: 'One pass over what may be thousands.',
     name: 'present',
     expression: `variables.container.?env.orValue([]).transformList(i, e, e.name in variables.wantedNames, {'index': dyn(i), 'variable': dyn(e)})`,
   },
@@ -59,8 +59,8 @@ variables.operatorEnv.filter(line, !(line.split('=', 2)[0] in variables.gatewayV
     name: 'hasAnyPart',
     expression: `variables.launched || variables.mount.size() > 0 || variables.method != 'none'`,
   },
-  // Not those that have the value already. On a pod with a part of its supervisor, an id that was resolved before stays.
   {
+    comment: 'Not those that have the value already. On a pod with a part of its supervisor, an id that was resolved before stays.',
     name: 'replaced',
     expression: `variables.present.filter(p, p.variable.name in variables.pinnedByName &&
   !(variables.hasAnyPart && p.variable.name in variables.identityVariables && !has(p.variable.valueFrom) &&

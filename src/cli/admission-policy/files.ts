@@ -35,8 +35,8 @@ export const FILES: readonly PolicyVariable[] = [
     expression: `variables.proxyAuthSecret == '' ? []
 : variables.container.?volumeMounts.orValue([]).filter(m, m.mountPath.matches(variables.overlapsProxyAuth))`,
   },
-  // Why the credentials of the proxy have no place in the pod.
   {
+    comment: 'Why the credentials of the proxy have no place in the pod.',
     name: 'proxyAuthTaken',
     expression: `variables.proxyAuthSecret == '' ? ''
 : variables.proxyAuthMounts.size() > 1 ||
@@ -50,8 +50,8 @@ export const FILES: readonly PolicyVariable[] = [
 ? 'volume-name-taken: volume ${PROXY_AUTH_VOLUME} has another source than the operator gives it'
 : ''`,
   },
-  // Volumes of files, with their places: the policy as the backstop describes it, and the credentials of the proxy.
   {
+    comment: 'Volumes of files, with their places: the policy as the backstop describes it, and the credentials of the proxy.',
     name: 'files',
     expression: `variables.policyVolumes.map(wanted, {
   'mountPath': dyn(wanted.name == '${POLICY_VOLUME}' ? variables.policyPath[0] : variables.policyRulesPath[0]),

@@ -32,8 +32,8 @@ export const INSTALLERS: readonly PolicyVariable[] = [
 }]`,
   },
   { name: 'installerNames', expression: 'variables.installers.map(c, c.name)' },
-  // What was added to an install container that is there goes. From the end, so that the indexes of the mounts that follow hold.
   {
+    comment: 'What was added to an install container that is there goes. From the end, so that the indexes of the mounts that follow hold.',
     name: 'correctedInstallers',
     expression: `variables.initContainers.transformList(i, c, c.name in variables.installerNames,
   [c.volumeMounts.transformList(at, m, ${IS_TARGET}, at)[0]].map(target,

@@ -2,14 +2,8 @@
 
 import { type Document, isScalar, parseAllDocuments, Scalar, type YAMLMap, type YAMLSeq } from 'yaml';
 import type { PolicyVariable } from './cel.ts';
-import { COMMAND_LINE } from './command-line.ts';
-import { CONCERN, CONCERNS } from './concerns.ts';
-import { ENVIRONMENT } from './environment.ts';
-import { FILES } from './files.ts';
-import { INSTALLERS } from './installers.ts';
-import { MUTATION, OPERATIONS, PLACE } from './operations.ts';
-import { POLICY_CHOICE, TAKES_OPERATOR_POLICY } from './policy-choice.ts';
-import { SECURITY_CONTEXT } from './security-context.ts';
+import { MUTATION } from './operations.ts';
+import { expanded, neededBy } from './variables.ts';
 import { POLICY_WARNINGS, WARNING_VARIABLES } from './warnings.ts';
 
 const GROUP = 'admissionregistration.k8s.io/v1';
@@ -17,35 +11,13 @@ const NAME = 'openshell-sideload';
 const BACKSTOP = `${NAME}-backstop`;
 const WARNINGS = `${NAME}-warnings`;
 
-/** Variables of the backstop that have another expression here, each with those that it needs. */
-const REPLACED: Readonly<Record<string, readonly PolicyVariable[]>> = {
-  takesOperatorPolicy: [...POLICY_CHOICE, TAKES_OPERATOR_POLICY],
-  unfit: [...PLACE, ...FILES, { name: 'unfit', expression: 'variables.proxyAuthTaken' }],
-  concern: [...COMMAND_LINE, ...INSTALLERS, ...ENVIRONMENT, ...SECURITY_CONTEXT, ...OPERATIONS, ...CONCERNS, CONCERN],
-};
-
 interface Policy {
   readonly metadata: { readonly name: string };
   readonly spec: Readonly<Record<string, unknown>> & {
     readonly matchConstraints: { readonly resourceRules: readonly object[] };
     readonly matchConditions: readonly { readonly name: string }[];
-    readonly variables: readonly PolicyVariable[];
     readonly matchResources?: object;
   };
-}
-
-/** Of these variables, those that the expressions need, in order. */
-function neededBy(variables: readonly PolicyVariable[], ...expressions: readonly string[]): PolicyVariable[] {
-  const needed = new Set<string>();
-  const visit = (expression: string): void => {
-    for (const [, name = ''] of expression.matchAll(/\bvariables\.([A-Za-z]+)/g)) needed.add(name);
-  };
-  expressions.forEach(visit);
-  const kept = variables.toReversed().filter(({ name, expression }) => {
-    if (needed.has(name)) visit(expression);
-    return needed.has(name);
-  });
-  return kept.reverse();
 }
 
 /** Expressions of several lines as blocks, as people read them. */
@@ -63,27 +35,25 @@ function textOf(document: Document): string {
   return document.toString({ lineWidth: 0 });
 }
 
-/** The backstop with what an admission policy has to know besides. */
-function expand(document: Document, literals: Readonly<Record<string, string>>): Document {
-  const sequence = document.getIn(['spec', 'variables']) as YAMLSeq<YAMLMap>;
-  const own = new Set(sequence.items.map((item) => String(item.get('name'))));
-  const choices = Object.entries(literals).filter(([name]) => !own.has(name) || name === 'operatorMethod');
-  const replaced: Readonly<Record<string, readonly PolicyVariable[]>> = {
-    operatorMethod: choices.map(([name, expression]) => ({ name, expression })),
-    ...REPLACED,
-  };
-  sequence.items = sequence.items.flatMap((item) => {
-    const name = String(item.get('name'));
-    const literal = literals[name];
-    if (literal !== undefined) item.set('expression', literal);
-    return (
-      replaced[name]?.map(({ name: added, expression }) => {
-        const node = document.createNode({ name: added, expression }) as YAMLMap;
-        if (added === name && item.commentBefore) node.commentBefore = item.commentBefore;
-        return node;
-      }) ?? [item]
-    );
+/** Where a document has its variables. */
+const VARIABLES = ['spec', 'variables'];
+
+function readVariables(document: Document): PolicyVariable[] {
+  return (document.getIn(VARIABLES) as YAMLSeq<YAMLMap>).items.map((item) => ({
+    name: String(item.get('name')),
+    expression: String(item.get('expression')),
+    ...(item.commentBefore ? { comment: item.commentBefore.trim().replaceAll(/\n /g, '\n') } : {}),
+  }));
+}
+
+function writeVariables(document: Document, variables: readonly PolicyVariable[]): Document {
+  const nodes = variables.map(({ comment, ...variable }) => {
+    const node = document.createNode(variable);
+    if (comment !== undefined) node.commentBefore = comment.replaceAll(/^/gm, ' ');
+    return node;
   });
+  document.setIn(VARIABLES, document.createNode([]));
+  (document.getIn(VARIABLES) as YAMLSeq<YAMLMap>).items = nodes as YAMLMap[];
   return withBlocks(document);
 }
 
@@ -97,7 +67,8 @@ function expand(document: Document, literals: Readonly<Record<string, string>>):
 export function admissionPolicies(stored: string, changed: string, literals: Readonly<Record<string, string>>): string {
   const [backstop, ...bindings] = parseAllDocuments(stored) as Document[];
   if (!backstop) throw new Error('the backstop is empty');
-  expand(backstop, literals);
+  const variables = expanded(readVariables(backstop), literals);
+  writeVariables(backstop, variables);
   const { spec } = backstop.toJS() as Policy;
   const matched = bindings.map((binding) => binding.toJS() as Policy);
   const document = (object: object, comment?: string): Document => {
@@ -131,14 +102,14 @@ export function admissionPolicies(stored: string, changed: string, literals: Rea
         reinvocationPolicy: 'IfNeeded',
         matchConstraints: created,
         matchConditions,
-        variables: neededBy(spec.variables, MUTATION),
+        variables: [],
         mutations: [{ patchType: 'JSONPatch', jsonPatch: { expression: MUTATION } }],
       },
     },
     ' Injects the supervisor inside the API server: Kubernetes 1.36 or newer. What it leaves as it is, the backstop refuses.\n' +
       ' Printed by `openshell-sideload admission-policy`, from src/cli/admission-policy/ and the backstop.',
   );
-  const variables = [...spec.variables, ...WARNING_VARIABLES];
+  writeVariables(injection, neededBy(variables, MUTATION));
   const validations = POLICY_WARNINGS.map(({ code, unless, message }) => ({
     // A sidecar topology is OpenShell's own.
     expression: `variables.launched && variables.processOnly || (${unless})`,
@@ -152,10 +123,12 @@ export function admissionPolicies(stored: string, changed: string, literals: Rea
       failurePolicy: 'Ignore',
       matchConstraints: created,
       matchConditions: spec.matchConditions.filter(({ name }) => name === 'not-a-mirror-pod'),
-      variables: neededBy(variables, ...validations.flatMap(({ expression, messageExpression }) => [expression, messageExpression])),
+      variables: [],
       validations,
     },
   });
+  const judged = validations.flatMap(({ expression, messageExpression }) => [expression, messageExpression]);
+  writeVariables(warnings, neededBy([...variables, ...WARNING_VARIABLES], ...judged));
   return [
     // First, so that pods are refused as long as nothing injects them.
     backstop,

@@ -14,8 +14,8 @@ export const PLACE: readonly PolicyVariable[] = [
 ];
 
 export const OPERATIONS: readonly PolicyVariable[] = [
-  // A sidecar topology is as OpenShell's driver makes it, or refused.
   {
+    comment: "A sidecar topology is as OpenShell's driver makes it, or refused.",
     name: 'operations',
     expression: `variables.launched && variables.processOnly ? [] :
 variables.volumeOperations +

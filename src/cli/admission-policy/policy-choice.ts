@@ -9,24 +9,24 @@ const READ = [...GATEWAY_VARIABLES, ...TOKEN_VARIABLES, ENV.sandboxId, ENV.polic
 
 export const POLICY_CHOICE: readonly PolicyVariable[] = [
   { name: 'gatewayVariables', expression: literal(GATEWAY_VARIABLES) },
-  // The last of several entries counts, as for a kubelet.
   {
+    comment: 'The last of several entries counts, as for a kubelet.',
     name: 'lastVariables',
     expression: `${literal(READ)}
 .map(name, variables.env.filter(e, e.name == name)).filter(entries, entries.size() > 0).map(entries, entries[entries.size() - 1])`,
   },
-  // setsVariable
   {
+    comment: 'setsVariable',
     name: 'set',
     expression: `variables.lastVariables.filter(e, has(e.valueFrom) || e.?value.orValue('') != '').map(e, e.name)`,
   },
-  // literalOf
   {
+    comment: 'literalOf',
     name: 'literals',
     expression: `variables.lastVariables.transformMapEntry(i, e, {string(e.name): has(e.valueFrom) ? '' : string(e.?value.orValue(''))})`,
   },
-  // What the operator gives: pinned variables, then defaults. Those of a gateway stay away from a pod that names its endpoint.
   {
+    comment: 'What the operator gives: pinned variables, then defaults. Those of a gateway stay away from a pod that names its endpoint.',
     name: 'givenLines',
     expression: `(variables.operatorPinned + variables.operatorEnv.filter(line,
   !('${ENV.endpoint}' in variables.set) || !(line.split('=', 2)[0] in variables.gatewayVariables)))
@@ -49,8 +49,8 @@ export const POLICY_CHOICE: readonly PolicyVariable[] = [
 .filter(name, !(name in variables.knownForGateway)) +
 (${literal(TOKEN_VARIABLES)}.exists(name, name in variables.knownForGateway) ? [] : ['${ENV.sandboxTokenFile}'])`,
   },
-  // The files of the operator's policy, as policy-source.ts names them.
   {
+    comment: "The files of the operator's policy, as policy-source.ts names them.",
     name: 'operatorRulesFile',
     expression: `[variables.operatorRules == 'same' ? variables.operatorPolicy : variables.operatorRules].map(rules,
   rules.startsWith('supervisor:') ? variables.path[0] + rules.substring('supervisor:'.size())

@@ -17,14 +17,14 @@ export const SECURITY_CONTEXT: readonly PolicyVariable[] = [
   : !object.spec.?hostUsers.orValue(true) ? (own + ${literal(USER_NAMESPACE_CAPABILITIES)}).distinct()
   : own)[0]`,
   },
-  // CAP_X does not count: containerd would look for CAP_CAP_X.
   {
+    comment: 'CAP_X does not count: containerd would look for CAP_CAP_X.',
     name: 'missingCapabilities',
     expression: `[variables.context.?capabilities.?add.orValue([]).map(name, name.upperAscii())].map(added,
   'ALL' in added && !variables.dropsAll ? [] : variables.neededCapabilities.filter(name, !(name in added)))[0]`,
   },
-  // Runtimes apply single drops last.
   {
+    comment: 'Runtimes apply single drops last.',
     name: 'keptDrops',
     expression: `variables.neededCapabilities.size() == 0 ? variables.droppedCapabilities
 : variables.droppedCapabilities.filter(name, !([name.upperAscii()].map(upper, upper.startsWith('CAP_') ? upper.substring(4) : upper)[0] in

@@ -17,8 +17,8 @@ ${literal(['postStart', 'preStop'])}.filter(name, variables.container.?lifecycle
   variables.initContainers.filter(c, c.?restartPolicy.orValue('') == 'Always')).map(c, c.name)`,
   },
   { name: 'ports', expression: `variables.container.?ports.orValue([]).map(p, string(p.containerPort))` },
-  // Directories of PATH, and the places where the program or another container may write.
   {
+    comment: 'Directories of PATH, and the places where the program or another container may write.',
     name: 'searched',
     expression: `variables.container.?env.orValue([]).filter(e, e.name == 'PATH').map(e, e.?value.orValue(''))
 .map(path, path.split(':')).filter(path, path != ['']).flatten()`,
