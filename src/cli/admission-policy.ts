@@ -29,10 +29,12 @@ async function run({ flags, config }: CommandLine): Promise<number> {
 }
 
 export const admissionPolicy: Command = {
+  summary: 'Prints policies by which the API server injects sandboxes itself (experimental).',
   usage: 'admission-policy [--ephemeral-containers ACTION] [SETTINGS]',
   description:
     'Experimental, Kubernetes 1.36 or newer: prints policies by which the API server injects sandboxes itself, without the webhook: a MutatingAdmissionPolicy, the backstop, and a policy that warns. Apply them with kubectl. Pods without a command are refused, unless --missing-command is shell. It needs no cluster.',
   options: BACKSTOP_OPTIONS,
+  examples: [['admission-policy --policy=configmap:sandbox | kubectl apply -f -', 'without the webhook, on Kubernetes 1.36 or newer']],
   takesWords: false,
   run,
 };

@@ -28,6 +28,7 @@ const pods = (value: unknown): Row => ({ value, reaches: PODS });
 const ROWS: Readonly<Record<string, Row>> = {
   'global.imageRegistry': pods('sentinel.example'),
   'global.imagePullSecrets': pods([SENTINEL]),
+  mode: { value: 'policy', reaches: EVERY },
   'entrypointMap.configMap': deployment(SENTINEL),
   'entrypointMap.key': deployment(SENTINEL, { entrypointMap: { configMap: 'programs' } }),
   'registryCa.configMap': deployment(SENTINEL),

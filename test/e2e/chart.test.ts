@@ -462,7 +462,7 @@ describe('a release', () => {
     const install = async (values: object, flags: readonly string[], name = RELEASE, namespace = NAMESPACE) => {
       const objects = await render({ mode: 'policy', ...values }, name, namespace);
       expect(objects.map(({ kind }) => kind).filter((kind) => !/AdmissionPolicy(Binding)?$/.test(kind ?? ''))).toEqual([]);
-      const config = readConfig([...flags, '--entrypoint=off', `--namespace=${namespace}`], {});
+      const config = readConfig([...flags, '--entrypoint=off', `--webhook-namespace=${namespace}`], {});
       return judgePolicies({
         name: name === RELEASE ? name : `${name}-openshell-sideload`,
         objects: objects as never,

@@ -80,6 +80,12 @@ variables.literals['${ENV.sandboxId}'] == object.metadata.labels['${SANDBOX_ID_L
     message: `'the pod shares process or IPC namespaces with the node'`,
   },
   {
+    code: 'runtime-without-image-volumes',
+    unless: `(variables.method != 'image-volume' && !variables.files.exists(f, 'image' in f.volume)) ||
+object.spec.?runtimeClassName.orValue('') == '' && object.spec.?hostUsers.orValue(true)`,
+    message: `'the pod has a runtime class or a user namespace, in which image volumes may not work'`,
+  },
+  {
     code: 'hooks-outside',
     unless: 'variables.execHooks.size() == 0',
     message: `'exec in ' + variables.execHooks.join(', ') + ' of ' + ${CONTAINER}' runs outside the supervisor, as root'`,

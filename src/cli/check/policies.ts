@@ -62,7 +62,7 @@ export async function readPolicies({ k8s, config }: Cluster, namespace: string):
   return {
     name,
     objects,
-    config: flags && readConfig([...flags, `--namespace=${namespace}`], {}),
+    config: flags && readConfig([...flags, `--webhook-namespace=${namespace}`], {}),
     ephemeralContainers: ephemeral === '"allow"' ? 'allow' : 'refuse',
   };
 }

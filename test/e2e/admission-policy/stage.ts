@@ -71,6 +71,8 @@ async function serveDecisions(
     const worded = outcome?.verdict === 'refuse' ? { ...outcome, message: `${outcome.reason}: ${outcome.message}` } : outcome;
     response.end(worded && encodeReview(uid, worded));
   });
+  // An API server may use a connection at the moment at which this end closes it.
+  server.keepAliveTimeout = 0;
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const { port } = server.address() as AddressInfo;
   return { url: `https://127.0.0.1:${port}`, caBundle: read('ca.crt').toString('base64'), close: () => void server.close() };
