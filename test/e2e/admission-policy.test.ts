@@ -87,7 +87,7 @@ describe('policies and webhook store the same', () => {
     expect(seen).toMatchObject({ stored: 1, 'policy-not-allowed': expect.any(Number), 'policy-bypassed': expect.any(Number) });
   });
 
-  /** EVERY_CHANGE=1: some 20,000 pods, `npm run e2e:policy`. */
+  /** EVERY_CHANGE=1: some 38,000 pods, `npm run e2e:policy`. */
   it('of pods with a part of them taken away, changed or added', async () => {
     const changes = [...everyChange(GOLDENS), ...everyChange(INJECTED)];
     const seed = Number(process.env.SEED ?? Date.now() % 100_000);
