@@ -474,3 +474,24 @@ describe('supervisor images', () => {
     await configure(`OPENSHELL_SUPERVISOR_IMAGE=${SUPERVISOR_IMAGE}`);
   }, 240_000);
 });
+
+describe('without the webhook, by admission policies alone,', () => {
+  beforeAll(async () => {
+    await kubectl(['delete', 'mutatingwebhookconfiguration', 'openshell-sideload']);
+    await kubectl(['delete', '-k', BASE, '--ignore-not-found', '--wait=false']);
+    const { stdout } = spawnSync(process.execPath, [MAIN, 'admission-policy'], { encoding: 'utf8' });
+    await kubectl(['apply', '-f', '-'], stdout);
+    const dryRun = ['create', '--dry-run=server', '-f', '-'];
+    await waitFor('the policies to inject', async () => (await cluster.controlPlane.kubectl(dryRun, sandbox('dry'))).code === 0);
+  }, 240_000);
+
+  it.for([
+    ['image-volume', {}],
+    ['init-container', { annotations: INIT_CONTAINER }],
+  ] as [string, Parts][])('a pod runs under its supervisor, method %s', async ([, parts], { expect }) => {
+    const { code, log } = await run({ ...parts, container: { command: shell('id -u; exit 3') } });
+    expect(code, log).toBe(3);
+    expect(printedIn(log)).toEqual([String(DEFAULT_UID)]);
+    expect(reportIn(log)).toMatchObject({ supervisor: BINARY, uid: 0, workdir: '/sandbox', readOnly: true });
+  });
+});
