@@ -127,6 +127,7 @@ describe('options', () => {
     [['--registry-hosts=registry.example'], 'a policy looks nothing up'],
     [['--port=8443'], 'a policy has no server'],
     [['--log-level=debug'], 'a policy has no server'],
+    [['--owner-events=true'], 'a policy has no server'],
   ])('%s cannot be honoured', (args, problem) => {
     expect(() => read(args)).toThrow(UsageError);
     expect(() => read(args)).toThrow(problem);

@@ -2,17 +2,15 @@
 
 import { type Config, UsageError } from '../../config/config.ts';
 import { OPTIONS, type OptionName } from '../../config/options.ts';
+import { HONOURED } from './installed.ts';
 
 const LOOKUPS: readonly OptionName[] = [
   ...(['entrypoint-map', 'inspect-images', 'pin-resolved-images', 'registry-hosts', 'registry-plain-http'] as const),
   ...(['registry-mirrors', 'registry-ca', 'registry-config'] as const),
 ];
 
-const SERVER: readonly OptionName[] = [
-  ...(['port', 'admin-port', 'bind-address', 'certificates', 'tls-cert-dir', 'service-name', 'webhook-configuration'] as const),
-  ...(['ca-secret', 'ca-lifetime', 'serving-cert-lifetime', 'ca-settle-time', 'preflight', 'tls-min-version'] as const),
-  ...(['require-client-cert', 'max-connections', 'max-connections-per-peer', 'shutdown-delay', 'log-level'] as const),
-];
+/** What a policy holds, and what is judged by its value. All others are of the server. */
+const OTHERS: readonly string[] = [...HONOURED, ...LOOKUPS, 'entrypoint', 'webhook-namespace'];
 
 /**
  * The configuration as a policy honours it: if --missing-command is not given, pods without a command are refused.
@@ -41,7 +39,8 @@ export function honoured(
     problems.push(`--entrypoint "${sideload.entrypoint}": a policy asks no registry: leave it out, or install the webhook`);
   for (const name of LOOKUPS)
     if (isGiven(name)) problems.push(`--${name}: a policy looks nothing up: leave it out, or install the webhook`);
-  for (const name of SERVER) if (flags.has(name)) problems.push(`--${name}: a policy has no server: leave it out`);
+  for (const name of Object.keys(OPTIONS))
+    if (!OTHERS.includes(name) && flags.has(name)) problems.push(`--${name}: a policy has no server: leave it out`);
   if (problems.length > 0) throw new UsageError(problems);
   return { ...config, sideload: { ...sideload, entrypoint: 'off', missingCommand: looksUp ? 'refuse' : sideload.missingCommand } };
 }

@@ -31,6 +31,9 @@ const OPTIONS_OF: Readonly<Record<LiteralName | InjectionLiteral, readonly [opti
   sandboxWorkdir: ['sandbox-workdir', 'one'],
 };
 
+/** Names of the options that a policy holds. */
+export const HONOURED: readonly string[] = Object.values(OPTIONS_OF).map(([option]) => option);
+
 /** Follows from another option. */
 const PROXY_AUTH_ARGUMENT = `--upstream-proxy-auth-file=${PROXY_AUTH_MOUNT_PATH}/${PROXY_AUTH_FILE}`;
 
