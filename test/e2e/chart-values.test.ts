@@ -102,6 +102,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   'monitoring.podMonitor.enabled': { value: true, reaches: ['PodMonitor'] },
   'monitoring.prometheusRule.enabled': { value: true, reaches: ['PrometheusRule'] },
   'monitoring.dashboard.enabled': { value: true, reaches: ['ConfigMap'] },
+  'tracing.endpoint': { value: 'http://collector.tracing:4318', reaches: ['Deployment', 'NetworkPolicy'] },
   'openshift.enabled': { value: true, reaches: ['ClusterRole', 'Deployment', 'Pod', 'SecurityContextConstraints'] },
   'openshift.seLinuxType': { value: SENTINEL, reaches: ['SecurityContextConstraints'], given: { openshift: { enabled: true } } },
   'openshift.priority': { value: 7, reaches: ['SecurityContextConstraints'], given: { openshift: { enabled: true } } },
