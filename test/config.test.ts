@@ -74,6 +74,7 @@ describe('the configuration', () => {
       shutdownDelay: 5,
       logLevel: 'info',
       renamed: [],
+      shown: expect.arrayContaining([{ option: '--policy', value: 'none', isDefault: true }]),
       methodOrigin: 'default',
       texts: { pinnedEnv: '', supervisorEnv: '', policy: 'none', policyRules: 'same', policyMode: 'default' },
     });

@@ -11,6 +11,7 @@ import type { Certificates } from '../tls/source.ts';
 import { type Arguments, readArguments, unexpected } from './arguments.ts';
 import { contradictions } from './contradictions.ts';
 import { OPTIONS, type Option, type OptionName, type OptionValues } from './options.ts';
+import { type ShownSetting, shownSettings } from './shown.ts';
 import { type Tracing, tracingFrom } from './tracing.ts';
 import { BadValueError } from './values.ts';
 
@@ -71,6 +72,8 @@ export interface Config {
     readonly policyRules: string;
     readonly policyMode: string;
   };
+  /** Settings for the page of the admin port. */
+  readonly shown: readonly ShownSetting[];
   /** Options whose values have another name now, with what to write. */
   readonly renamed: readonly string[];
   /** Where the sideload method comes from: `--supervisor-sideload-method`, its variable, or `default`. */
@@ -133,6 +136,7 @@ export function configOf(read: Arguments, env: Readonly<Record<string, string | 
     ...configFrom(values as OptionValues, 'KUBERNETES_SERVICE_HOST' in env),
     methodOrigin,
     tracing: tracingFrom(env),
+    shown: shownSettings(texts),
     renamed: texts.get('missing-command') === 'warn' ? ['--missing-command "warn" is called "shell" now'] : [],
     texts: {
       pinnedEnv: textOf('pinned-env'),
@@ -183,7 +187,7 @@ function policyFromOptions(values: OptionValues): PolicySettings {
   };
 }
 
-function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin' | 'texts' | 'renamed' | 'tracing'> {
+function configFrom(values: OptionValues, inCluster: boolean): Omit<Config, 'methodOrigin' | 'texts' | 'renamed' | 'tracing' | 'shown'> {
   return {
     sideload: {
       image: values['supervisor-image'],

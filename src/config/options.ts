@@ -281,7 +281,13 @@ export const OPTIONS = {
     workdir,
   ),
   port: option('OPENSHELL_LISTEN_PORT', 'PORT', '8443', 'Port of the webhook (HTTPS).', port),
-  'admin-port': option('OPENSHELL_ADMIN_LISTEN_PORT', 'PORT', '8081', 'Port of /healthz, /readyz and /metrics (plain HTTP).', port),
+  'admin-port': option(
+    'OPENSHELL_ADMIN_LISTEN_PORT',
+    'PORT',
+    '8081',
+    'Port of a status page at /, and of /healthz, /readyz and /metrics (plain HTTP).',
+    port,
+  ),
   'bind-address': option('OPENSHELL_BIND_ADDRESS', 'ADDRESS', '::', 'Address of both ports; :: is every address, IPv4 too.', ipAddress),
   certificates: option(
     'OPENSHELL_CERTIFICATES',

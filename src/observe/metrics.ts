@@ -148,6 +148,13 @@ export function createMetrics(version: string, lostLines: () => number, lookupsI
 
   return {
     registry,
+    /** Reviews by reason code since the start, dry runs among them. */
+    async outcomes(): Promise<Map<string, number>> {
+      const { values } = await admissions.get();
+      const totals = new Map<string, number>();
+      for (const { labels, value } of values) totals.set(String(labels.reason), (totals.get(String(labels.reason)) ?? 0) + value);
+      return totals;
+    },
     admission(outcome: Outcome, dryRun: boolean, seconds: number): void {
       const method = outcome.verdict === 'inject' ? outcome.method : 'none';
       admissions.inc({ outcome: outcome.verdict, reason: outcome.reason, method, dry_run: String(dryRun) });

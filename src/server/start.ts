@@ -14,13 +14,16 @@ import { type ClusterView, followCluster, NO_CLUSTER } from '../cluster/facts.ts
 import type { OwnerEvents } from '../cluster/owner-events.ts';
 import type { Config } from '../config/config.ts';
 import { ExpectedError } from '../observe/expected-error.ts';
+import { followLastHour } from '../observe/last-hour.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
+import type { ReadinessCheck } from '../observe/readiness.ts';
 import { watchFile } from '../observe/watched-file.ts';
 import type { ImageSources } from '../registry/images.ts';
 import { judgeSupervisorImage } from '../sideload/supervisor-image.ts';
 import { checkAuthorities } from '../tls/authorities.ts';
 import type { TrustStore, TrustStoreNames } from '../tls/shared-trust.ts';
+import { showCertificates } from '../tls/shown.ts';
 import { openCertificateSource } from '../tls/source.ts';
 import { buildAdmin } from './admin.ts';
 import { limitConnections, watchUnused } from './connections.ts';
@@ -50,6 +53,8 @@ export async function startWebhook(config: Config, version: string, log: Logger,
   const readPullSecret = config.preflight || config.certificates.source === 'self-managed' ? pullSecretReader() : undefined;
   const images = await openImageSources(config, readPullSecret, loggedEvents(log));
   const metrics = createMetrics(version, lostLines, images.inFlight);
+  const startedAt = new Date();
+  const lastHour = followLastHour(metrics.outcomes);
   const source = await openCertificateSource(config.certificates, (objects) => openTrustStore(objects, log), log, metrics);
   const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
 
@@ -97,12 +102,17 @@ export async function startWebhook(config: Config, version: string, log: Logger,
     app.server.setSecureContext(context());
     metrics.certificate(notAfter);
   });
-  const admin = buildAdmin(metrics, () => [
+  const checks = (): ReadinessCheck[] => [
     { name: 'serving', ready: !draining, detail: draining ? 'draining' : 'accepting admission reviews' },
     certificates.readiness(),
     cluster.readiness(),
     { name: 'supervisor image', ready: true, detail: `${image}: ${detail}` },
-  ]);
+  ];
+  const admin = buildAdmin(metrics, checks, async () => ({
+    ...{ version, startedAt, settings: config.shown, certificateSource: config.certificates.source },
+    ...{ recent: await lastHour.read(), totals: await metrics.outcomes() },
+    certificates: showCertificates(pair.cert, certificates.authorities()),
+  }));
 
   const report = onceAMinute(({ limit, peer }: { limit: string; peer: string }, connections) =>
     log.warn({ limit, peer, connections }, `connections closed: more than --max-connections${limit === 'total' ? '' : '-per-peer'}`),
@@ -125,6 +135,7 @@ export async function startWebhook(config: Config, version: string, log: Logger,
       log.info({ delaySeconds: config.shutdownDelay }, 'draining');
       await sleep(config.shutdownDelay * 1000);
       certificates.stop();
+      lastHour.stop();
       authorities?.stop();
       images.stop();
       cluster.stop();

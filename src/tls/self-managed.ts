@@ -1,12 +1,13 @@
 /** Serving certificates that this replica signs itself, in memory, with the CA that all replicas share through a Secret. */
 
 import { Failures } from '../observe/failures.ts';
-import type { ReadinessCheck } from '../observe/readiness.ts';
 import { issueServing } from './issue.ts';
 import type { ServingNames } from './names.ts';
 import type { CertificatePair } from './pair.ts';
 import { readinessOf, renewalDue, type Serving } from './serving.ts';
 import { converge, type Seen, type SharedTrustDeps } from './shared-trust.ts';
+import { authoritiesOf } from './shown.ts';
+import type { FollowedCertificates } from './source.ts';
 import { settledAt } from './trust.ts';
 
 /** A change that no watch told is seen this much later. */
@@ -22,17 +23,11 @@ export interface SelfManagedDeps extends SharedTrustDeps {
   readonly onPair: (pair: CertificatePair, notAfter: Date) => void;
 }
 
-export interface SelfManaged {
-  /** Whether API servers trust what is served. */
-  readonly readiness: () => ReadinessCheck;
-  readonly stop: () => void;
-}
-
 /**
  * Keeps the shared trust and this replica's certificate in order until stopped. Never throws: while the API server is unavailable
  * the last known CA goes on signing, and everything is tried again.
  */
-export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps): SelfManaged {
+export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps): FollowedCertificates {
   const { store, policy, log, metrics } = shared;
   let seen: Seen = { trust: undefined, bundles: [], at: 0 };
   let serving: Serving | undefined;
@@ -113,6 +108,7 @@ export function manageCertificates({ names, onPair, ...shared }: SelfManagedDeps
   void run();
   return {
     readiness: () => readinessOf(serving, seen, failures.problem, policy, new Date()),
+    authorities: () => authoritiesOf(seen.trust),
     stop: () => {
       stopped = true;
       clearTimeout(timer);

@@ -10,6 +10,7 @@ import { followCertificateDirectory, readCertificateDirectory } from './director
 import type { ServingNames } from './names.ts';
 import type { CertificatePair } from './pair.ts';
 import type { TrustStore, TrustStoreNames } from './shared-trust.ts';
+import type { KnownAuthority } from './shown.ts';
 import type { TrustPolicy } from './trust.ts';
 
 // What signs certificates takes a tenth of a second to load: it is loaded only where something is signed.
@@ -26,12 +27,20 @@ export type Certificates =
 /** Called with each certificate that is to be served from now on, and the end of its validity. */
 type OnPair = (pair: CertificatePair, notAfter: Date) => void;
 
+/** A source of serving certificates that is followed. */
+export interface FollowedCertificates {
+  readonly readiness: () => ReadinessCheck;
+  /** The CAs that replicas share; of self-managed certificates only. */
+  readonly authorities: () => readonly KnownAuthority[];
+  readonly stop: () => void;
+}
+
 /** A source of serving certificates that has begun. */
 export interface CertificateSource {
   /** What to listen with. */
   readonly initial: CertificatePair;
   /** Reports every later certificate. Call it once, after the server listens. */
-  readonly follow: (onPair: OnPair) => { readonly readiness: () => ReadinessCheck; readonly stop: () => void };
+  readonly follow: (onPair: OnPair) => FollowedCertificates;
 }
 
 /**
@@ -92,7 +101,7 @@ async function fromDirectory(dir: string, log: Logger, metrics: Metrics): Promis
         ready: end > new Date(),
         detail: `from ${dir}, valid until ${end.toISOString()}`,
       });
-      return { readiness, stop };
+      return { readiness, authorities: () => [], stop };
     },
   };
 }

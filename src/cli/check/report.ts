@@ -1,8 +1,8 @@
 /** How results are shown. */
 
 import { clearLine, cursorTo } from 'node:readline';
+import { linked } from '../../observe/documents.ts';
 import { paint } from '../diff.ts';
-import { linked } from '../documents.ts';
 import type { Finding } from './finding.ts';
 import type { Result } from './run.ts';
 

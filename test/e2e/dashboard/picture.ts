@@ -4,13 +4,12 @@
  * itself is not needed; the page is ours, and Debian's Chromium turns it into a picture.
  */
 
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { requirePrograms } from '../cluster/debian.ts';
+import { openBrowser } from '../browser.ts';
 import { type Installation, startInstallation } from '../monitoring/installation.ts';
 import type { Prometheus } from '../monitoring/prometheus.ts';
 import { createPods, postNonsense } from '../monitoring/traffic.ts';
@@ -56,15 +55,12 @@ async function ask(prometheus: Prometheus, panel: Panel, { start, end, step }: P
   return (await Promise.all(answers)).flat();
 }
 
-function photograph(page: string, height: number, picture: string, profile: string): void {
-  const { chromium } = requirePrograms({ chromium: 'chromium' });
-  const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--hide-scrollbars'];
-  const offline = ['--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-quic'];
-  const size = `--window-size=${WIDTH},${Math.ceil(height)}`;
-  mkdirSync(dirname(picture), { recursive: true });
-  execFileSync(chromium, [...flags, ...offline, `--user-data-dir=${profile}`, size, `--screenshot=${picture}`, `file://${page}`], {
-    stdio: 'ignore',
-  });
+async function photograph(html: string, height: number, picture: string): Promise<void> {
+  const browser = await openBrowser();
+  const page = await browser.newPage({ viewport: { width: WIDTH, height: Math.ceil(height) } });
+  await page.setContent(html);
+  await page.screenshot({ path: picture });
+  await browser.close();
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-dashboard-'));
@@ -79,8 +75,7 @@ try {
   const data = new Map<Panel, PanelData>();
   for (const panel of dashboard.panels) data.set(panel, await ask(installation.prometheus, panel, period));
   const { html, height } = drawPage(dashboard, period, data);
-  writeFileSync(join(dir, 'dashboard.html'), html);
-  photograph(join(dir, 'dashboard.html'), height, PICTURE, join(dir, 'chromium'));
+  await photograph(html, height, PICTURE);
   console.log(`${answered} creations answered; drawn into ${PICTURE}`);
 } finally {
   await installation.stop();
