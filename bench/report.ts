@@ -1,11 +1,9 @@
-/** What was measured, as docs/performance.md shows it: tables, plots, and the marks between which they stand. */
+/** What was measured, as docs/performance.md shows it: tables, and the marks between which they stand. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { arch, cpus, release } from 'node:os';
 import { parseArgs } from 'node:util';
 import { median } from 'simple-statistics';
-import { parse, View } from 'vega';
-import { compile, type TopLevelSpec } from 'vega-lite';
 import { markdownTable, replaceSection } from '../docs/markdown.ts';
 
 const DOCS = new URL('../docs/', import.meta.url);
@@ -68,43 +66,4 @@ export function publish(command: string, text: string, write: boolean): void {
   const file = new URL('performance.md', DOCS);
   const document = readFileSync(file, 'utf8');
   writeFileSync(file, replaceSection('docs/performance.md', document, `npm run ${command} -- --write`, command, text));
-}
-
-/** A point of a plot, and the line that it belongs to. */
-export interface Point {
-  readonly x: number;
-  readonly y: number;
-  readonly line: string;
-}
-
-/** Points on axes with titles; `log` names the axes that are logarithmic. */
-export interface Panel {
-  readonly x: string;
-  readonly y: string;
-  readonly log?: string;
-  readonly points: readonly Point[];
-}
-
-/** Draws panels below each other, as SVG on white, into docs/images. */
-export async function plot(name: string, title: string, panels: readonly Panel[]): Promise<void> {
-  const axis = (channel: 'x' | 'y', text: string, log = '') => ({
-    field: channel,
-    type: 'quantitative' as const,
-    title: text,
-    scale: log.includes(channel) ? { type: 'log' as const } : { type: 'linear' as const, zero: channel === 'y' },
-  });
-  const spec: TopLevelSpec = {
-    title,
-    background: 'white',
-    vconcat: panels.map(({ x, y, log, points }) => ({
-      data: { values: [...points] },
-      width: 720,
-      height: panels.length > 1 ? 180 : 360,
-      mark: { type: 'line', point: points.length < 60 },
-      encoding: { x: axis('x', x, log), y: axis('y', y, log), color: { field: 'line', title: null } },
-    })),
-    resolve: { scale: { color: 'independent' } },
-  };
-  const svg = await new View(parse(compile(spec).spec), { renderer: 'none' }).toSVG();
-  writeFileSync(new URL(`images/${name}`, DOCS), `${svg}\n`);
 }

@@ -12,7 +12,8 @@ import { linearRegression, median } from 'simple-statistics';
 import type { Sent } from './client.ts';
 import { openBench } from './harness.ts';
 import { total } from './metrics.ts';
-import { type Column, dayAndMachine, limits, options, plot, publish, table } from './report.ts';
+import { publishPlot } from './plot.ts';
+import { type Column, dayAndMachine, limits, options, publish, table } from './report.ts';
 import { mixedReviews } from './reviews.ts';
 
 const WARM_UP_SECONDS = 10;
@@ -102,10 +103,14 @@ publish('soak', parts.join('\n\n'), values.write);
 if (values.write) {
   const line = (name: string, of: keyof Slice) => slices.map((slice) => ({ x: slice.minutes, y: slice[of], line: name }));
   const x = 'minutes under full load';
-  await plot('soak.svg', 'One replica under full load, slice by slice', [
-    { x, y: 'RSS, MiB', points: line('resident memory', 'rss') },
-    { x, y: 'latency, ms', points: [...line('p99', 'p99'), ...line('p50', 'p50')] },
-    { x, y: 'loop delay, ms', points: line('longest event loop delay', 'loopMax') },
-  ]);
+  await publishPlot('soak', {
+    title: 'One replica under full load, slice by slice',
+    subtitle: [`${connections} connections, each of which sends its next review immediately; a point for every ${sliceSeconds} s`],
+    panels: [
+      { x, y: 'RSS, MiB', points: line('resident memory', 'rss') },
+      { x, y: 'latency, ms', points: [...line('p99', 'p99'), ...line('p50', 'p50')] },
+      { x, y: 'loop delay, ms', points: line('longest event loop delay', 'loopMax') },
+    ],
+  });
 }
 process.exitCode = rows.some(([, , , holds]) => holds === false) ? 1 : 0;
