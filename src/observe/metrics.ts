@@ -1,7 +1,7 @@
 /** What the process reports about itself: log, metrics, readiness, failures in a row. May import sideload/ only. */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Outcome } from '../sideload/outcome.ts';
+import { type Outcome, REFUSALS } from '../sideload/outcome.ts';
 import type { ClusterFacts } from '../sideload/settings.ts';
 import type { ImageFit } from '../sideload/supervisor-image.ts';
 
@@ -26,6 +26,8 @@ export function createMetrics(version: string, lostLines: () => number, lookupsI
     labelNames: ['outcome', 'reason', 'method', 'dry_run'],
     registers,
   });
+  // A rate sees no first count of a series that comes with it: a refusal that happened once would be missing from a list.
+  for (const reason of Object.keys(REFUSALS)) admissions.inc({ outcome: 'refuse', reason, method: 'none', dry_run: 'false' }, 0);
   const warnings = new Counter({
     name: 'openshell_sideload_warnings_total',
     help: 'Warnings given with admitted pods, by code.',
@@ -148,11 +150,12 @@ export function createMetrics(version: string, lostLines: () => number, lookupsI
 
   return {
     registry,
-    /** Reviews by reason code since the start, dry runs among them. */
+    /** Reviews by reason code since the start, dry runs among them; only of codes that came. */
     async outcomes(): Promise<Map<string, number>> {
       const { values } = await admissions.get();
       const totals = new Map<string, number>();
-      for (const { labels, value } of values) totals.set(String(labels.reason), (totals.get(String(labels.reason)) ?? 0) + value);
+      for (const { labels, value } of values)
+        if (value > 0) totals.set(String(labels.reason), (totals.get(String(labels.reason)) ?? 0) + value);
       return totals;
     },
     admission(outcome: Outcome, dryRun: boolean, seconds: number): void {

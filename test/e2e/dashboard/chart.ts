@@ -21,7 +21,7 @@ export interface Frame {
   readonly fillOpacity: number;
 }
 
-const [LEFT, RIGHT, TOP, BOTTOM] = [62, 10, 8, 22];
+const [LEFT, RIGHT, TOP, BOTTOM] = [72, 10, 8, 22];
 
 type Point = readonly [x: number, low: number, high: number];
 

@@ -17,7 +17,7 @@ interface FieldOptions {
 
 /** A panel or a row of panels, as far as the picture needs it. */
 export interface Panel {
-  readonly type: 'row' | 'stat' | 'timeseries';
+  readonly type: 'row' | 'stat' | 'bargauge' | 'timeseries';
   readonly title: string;
   /** In 24 columns, and rows of 30 pixels. */
   readonly gridPos: { readonly x: number; readonly y: number; readonly w: number; readonly h: number };

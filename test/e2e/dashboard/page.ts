@@ -50,9 +50,12 @@ h2 { font-size: 13px; font-weight: 500; padding: 9px 12px 0; height: ${TITLE}px;
 .beside .legend { display: block; width: ${LEGEND_COLUMN}px; padding: 0; line-height: 17px; font-size: 11.5px }
 .legend i { display: inline-block; width: 12px; height: 4px; border-radius: 2px; margin-right: 6px; vertical-align: middle }
 .stat { display: flex; justify-content: space-evenly; align-items: center; position: absolute; inset: ${TITLE - 12}px 8px 0; white-space: nowrap }
-.stat div { text-align: center; line-height: 1.25 }
-.stat small { display: block; font-size: 15px; color: #ccccdc }
+.stat div { text-align: center; line-height: 1.25; min-width: 52px }
+.stat small { display: block; font-size: 15px; color: #ccccdc; overflow: hidden; text-overflow: ellipsis }
 .stat strong { font-weight: 600 }
+.bars { display: grid; grid-template-columns: max-content 1fr max-content; gap: 5px 10px; align-items: center; padding: 2px 14px }
+.bars i { height: 17px; border-radius: 2px }
+.bars b { font-weight: 500; text-align: right }
 .none { color: #9a9ba6; padding: 40px; text-align: center }
 `;
 
@@ -77,13 +80,30 @@ function drawPanel(panel: Panel, period: Period, data: PanelData): string {
   const [width, height] = [w * COLUMN + (w - 1) * GAP, h * CELL + (h - 1) * GAP];
   const place = `left:${MARGIN + x * (COLUMN + GAP)}px;top:${HEAD + y * (CELL + GAP)}px;width:${width}px;height:${height}px`;
   if (panel.type === 'row') return `<section class="row" style="${place}">${escapeText(panel.title)}</section>`;
-  const body =
-    data.length === 0
-      ? '<p class="none">No data</p>'
-      : panel.type === 'stat'
-        ? drawStat(panel, data)
-        : drawSeries(panel, period, data, width - 2, height - 2 - TITLE);
+  const body = data.length === 0 ? '<p class="none">No data</p>' : drawData(panel, period, data, width - 2, height - 2 - TITLE);
   return `<section style="${place}"><h2>${escapeText(panel.title)}</h2>${body}</section>`;
+}
+
+function drawData(panel: Panel, period: Period, data: PanelData, width: number, height: number): string {
+  switch (panel.type) {
+    case 'stat':
+      return drawStat(panel, data);
+    case 'bargauge':
+      return drawBars(panel, data);
+    default:
+      return drawSeries(panel, period, data, width, height);
+  }
+}
+
+function drawBars(panel: Panel, data: PanelData): string {
+  const values = data.map(({ points }) => points.at(-1)?.[1] ?? Number.NaN);
+  const bars = data.map(({ name }, n) => {
+    const { unit, decimals, color } = optionsOf(panel, name);
+    const [value = 0, most] = [values[n], Math.max(...values)];
+    const bar = `<i style="background:${COLORS[color?.fixedColor ?? ''] ?? 'inherit'};width:${(100 * value) / most}%"></i>`;
+    return `<span>${escapeText(name)}</span>${bar}<b>${escapeText(format(value, unit, decimals))}</b>`;
+  });
+  return `<div class="bars">${bars.join('')}</div>`;
 }
 
 function drawStat(panel: Panel, data: PanelData): string {

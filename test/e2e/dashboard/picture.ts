@@ -46,7 +46,7 @@ async function ask(prometheus: Prometheus, panel: Panel, { start, end, step }: P
     // Grafana's own rule for $__rate_interval.
     const expression = interpolate(expr, end - start, Math.max(step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS));
     const series =
-      panel.type === 'stat' ? await prometheus.query(expression, end) : await prometheus.queryRange(expression, start, end, step);
+      panel.type === 'timeseries' ? await prometheus.queryRange(expression, start, end, step) : await prometheus.query(expression, end);
     return series.map(({ metric, points }) => ({
       name: legendFormat.replaceAll(/\{\{(\w+)\}\}/g, (_, label: string) => metric[label] ?? ''),
       points,
