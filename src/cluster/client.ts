@@ -1,20 +1,25 @@
 /**
  * All requests to the API server. May import tls/, observe/ and sideload/, and knows no options.
  *
- * This file loads the Kubernetes client, only where a cluster is used: importing it costs half a second and tens of megabytes.
+ * This file loads the Kubernetes client, only where a cluster is used. The client's calls for each kind, with the models of all
+ * kinds, take as much time and memory as the rest of a replica: serving does without them.
  */
 
-import type { KubeConfig } from '@kubernetes/client-node';
+import type { Configuration, KubeConfig } from '@kubernetes/client-node';
 import { ExpectedError } from '../observe/expected-error.ts';
 
 /** An API server that does not answer within this time is treated as unavailable. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
-type KubernetesClient = typeof import('@kubernetes/client-node');
-
-export interface Cluster {
-  readonly k8s: KubernetesClient;
+/** A cluster as serving uses it: `request` and watches. */
+export interface Connection {
+  readonly k8s: typeof import('./kubernetes-core.ts');
   readonly config: KubeConfig;
+}
+
+/** A cluster as the command line uses it, with the client's calls for each kind too. */
+export interface Cluster extends Connection {
+  readonly k8s: typeof import('./kubernetes.ts');
 }
 
 /** Which cluster to use, as for kubectl. */
@@ -30,8 +35,18 @@ export interface Access {
  *
  * @throws ExpectedError when a file cannot be read, or lacks the context
  */
-export async function connect({ kubeconfig, context }: Access = {}): Promise<Cluster> {
-  const k8s = await import('@kubernetes/client-node');
+export async function connect(access: Access): Promise<Cluster> {
+  const k8s = await import('./kubernetes.ts');
+  return { k8s, config: readAccess(k8s, access) };
+}
+
+/** The same for serving. */
+export async function connectToServe(): Promise<Connection> {
+  const k8s = await import('./kubernetes-core.ts');
+  return { k8s, config: readAccess(k8s, {}) };
+}
+
+function readAccess(k8s: Connection['k8s'], { kubeconfig, context }: Access): KubeConfig {
   const config = new k8s.KubeConfig();
   try {
     if (kubeconfig === undefined) config.loadFromDefault();
@@ -51,7 +66,53 @@ export async function connect({ kubeconfig, context }: Access = {}): Promise<Clu
       throw new ExpectedError(`the kubeconfig cannot be used: there is no context ${JSON.stringify(context)}`);
     config.setCurrentContext(context);
   }
-  return { k8s, config };
+  return config;
+}
+
+/** What a request has besides its path. */
+interface Content {
+  readonly query?: Readonly<Record<string, string>>;
+  readonly body?: object;
+  /** Of the body. */
+  readonly contentType?: string;
+}
+
+/**
+ * Sends a request with the client's credentials and transport, and reads the response as it is: the client's own calls convert
+ * it with the models of all kinds.
+ *
+ * @param path such as /api/v1/nodes
+ * @returns the object of the response
+ * @throws the response's status as `code` and its text as `body`, as those calls do
+ */
+export async function request<T>(
+  { k8s, config }: Connection,
+  method: 'GET' | 'POST' | 'PATCH',
+  path: string,
+  { query = {}, body, contentType = 'application/json' }: Content = {},
+): Promise<T> {
+  const { baseServer, authMethods, httpApi } = config.makeApiClient(Settings).configuration;
+  const context = baseServer.makeRequestContext(path, k8s.HttpMethod[method]);
+  context.setHeaderParam('Accept', 'application/json');
+  for (const [name, value] of Object.entries(query)) context.setQueryParam(name, value);
+  if (body !== undefined) {
+    context.setHeaderParam('Content-Type', contentType);
+    context.setBody(JSON.stringify(body));
+  }
+  await authMethods.default?.applySecurityAuthentication(context);
+  const response = await httpApi.send(context).toPromise();
+  const text = await response.body.text();
+  const { httpStatusCode: code } = response;
+  if (code < 200 || code > 299) throw Object.assign(new Error(`HTTP status ${code}`), { code, body: text });
+  return JSON.parse(text) as T;
+}
+
+/** The client makes it as one of its own calls, and so says whom they ask and how. */
+class Settings {
+  readonly configuration: Configuration;
+  constructor(configuration: Configuration) {
+    this.configuration = configuration;
+  }
 }
 
 /** A request to the API server that failed. */

@@ -6,7 +6,7 @@ import { Failures } from '../observe/failures.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ReadinessCheck } from '../observe/readiness.ts';
 import { type ClusterFacts, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
-import type { Cluster } from './client.ts';
+import type { Connection } from './client.ts';
 import { keepsByVersion, keepsImageVolumes, readServerVersion } from './image-volumes.ts';
 import { followNodes } from './nodes.ts';
 
@@ -37,7 +37,7 @@ export const NO_CLUSTER: ClusterView = {
  *
  * @param namespace the webhook's own
  */
-export function followCluster(cluster: Cluster, namespace: string, log: Logger, metrics: Metrics): ClusterView {
+export function followCluster(cluster: Connection, namespace: string, log: Logger, metrics: Metrics): ClusterView {
   let facts: ClusterFacts = { ...UNKNOWN_CLUSTER, imageVolumes: 'unknown' };
   const failures = new Failures(RETRY_MS, ASK_MS, 'no response from the API server yet');
   let byVersion = false;

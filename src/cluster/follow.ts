@@ -1,19 +1,19 @@
 /** Follows a collection of objects: a list in pages, then a watch, and a list again when the watch cannot go on. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { KubernetesObject, V1ListMeta } from '@kubernetes/client-node';
+import type { KubernetesObject } from '@kubernetes/client-node';
 import { Failures } from '../observe/failures.ts';
-import { ApiError, type Cluster, call } from './client.ts';
+import { ApiError, type Connection, call, request } from './client.ts';
 
 /** Objects have some 20 KiB of JSON: a page is read without holding up admissions, and leaves little garbage. */
-const PAGE_SIZE = 25;
+const PAGE_SIZE = '25';
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
 
-/** Part of a list: at most so many objects, from where the part before it ended. */
-interface Page {
-  readonly limit: number;
-  readonly _continue?: string;
+/** Part of a list; `continue` where more follows. */
+interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly metadata: { readonly resourceVersion?: string; readonly continue?: string };
 }
 
 /** Objects of one kind, and what is kept of each. */
@@ -24,7 +24,6 @@ export interface Collection<Item extends KubernetesObject, Kept> {
   readonly path: string;
   /** Parameters of list and watch. */
   readonly selectors: { readonly labelSelector?: string; readonly fieldSelector?: string };
-  readonly list: (page: Page) => Promise<{ readonly items: readonly Item[]; readonly metadata?: V1ListMeta }>;
   /** Undefined for an object that does not count. Comparable with `===`. */
   readonly keep: (item: Item) => Kept | undefined;
 }
@@ -48,7 +47,7 @@ export interface FollowEvents<Kept> {
  * @returns a function that ends it
  */
 export function follow<Item extends KubernetesObject, Kept>(
-  cluster: Cluster,
+  cluster: Connection,
   collection: Collection<Item, Kept>,
   { onChange, onProblem }: FollowEvents<Kept>,
 ): () => void {
@@ -91,7 +90,7 @@ export function follow<Item extends KubernetesObject, Kept>(
   const run = async (): Promise<void> => {
     while (!ended) {
       try {
-        const { kept, resourceVersion } = await list(collection);
+        const { kept, resourceVersion } = await list(cluster, collection);
         if (ended) return;
         onChange(kept);
         for (let from: string | undefined = resourceVersion; from !== undefined && !ended; ) {
@@ -119,18 +118,21 @@ export function follow<Item extends KubernetesObject, Kept>(
  *
  * @throws ApiError when they cannot be listed
  */
-export async function list<Item extends KubernetesObject, Kept>(collection: Collection<Item, Kept>): Promise<Listed<Kept>> {
+export async function list<Item extends KubernetesObject, Kept>(
+  cluster: Connection,
+  { what, path, selectors, keep }: Collection<Item, Kept>,
+): Promise<Listed<Kept>> {
   const kept = new Map<string, Kept>();
   let from: string | undefined;
   for (;;) {
-    const page = { ...collection.selectors, limit: PAGE_SIZE, ...(from ? { _continue: from } : {}) };
-    const { items, metadata } = await call(`list ${collection.what}`, collection.list(page));
+    const query = { ...selectors, limit: PAGE_SIZE, ...(from ? { continue: from } : {}) };
+    const { items, metadata } = await call(`list ${what}`, request<Page<Item>>(cluster, 'GET', path, { query }));
     for (const item of items) {
-      const one = collection.keep(item);
+      const one = keep(item);
       if (one !== undefined) kept.set(keyOf(item), one);
     }
-    from = metadata?._continue;
-    if (!from) return { kept, resourceVersion: metadata?.resourceVersion ?? '' };
+    from = metadata.continue;
+    if (!from) return { kept, resourceVersion: metadata.resourceVersion ?? '' };
   }
 }
 

@@ -1,7 +1,7 @@
 /** What the API server does to image volumes: asked, or concluded from its version. */
 
-import type { V1PodTemplate } from '@kubernetes/client-node';
-import { type Cluster, call, statusOf } from './client.ts';
+import type { V1PodTemplate, VersionInfo } from '@kubernetes/client-node';
+import { type Connection, call, request, statusOf } from './client.ts';
 
 /** Since this release the feature gate ImageVolume is on by default (KEP-4639). */
 const KEPT_SINCE_MINOR = 35;
@@ -18,8 +18,8 @@ const PROBE: V1PodTemplate = {
 };
 
 /** The API server's version, such as `v1.34.4`. */
-export async function readServerVersion({ k8s, config }: Cluster): Promise<string> {
-  return (await call("read the API server's version", config.makeApiClient(k8s.VersionApi).getCode())).gitVersion;
+export async function readServerVersion(cluster: Connection): Promise<string> {
+  return (await call("read the API server's version", request<VersionInfo>(cluster, 'GET', '/version'))).gitVersion;
 }
 
 /** Whether a release keeps image volumes with its default feature gates. */
@@ -37,10 +37,11 @@ export function keepsByVersion(serverVersion: string): boolean {
  * @returns undefined when it may not, or another admission plugin is against it
  * @throws Error when there is no response
  */
-export async function keepsImageVolumes({ k8s, config }: Cluster, namespace: string): Promise<boolean | undefined> {
-  const request = config.makeApiClient(k8s.CoreV1Api).createNamespacedPodTemplate({ namespace, body: PROBE, dryRun: 'All' });
+export async function keepsImageVolumes(cluster: Connection, namespace: string): Promise<boolean | undefined> {
+  const path = `/api/v1/namespaces/${namespace}/podtemplates`;
+  const tried = request<V1PodTemplate>(cluster, 'POST', path, { query: { dryRun: 'All' }, body: PROBE });
   try {
-    const stored = await call(`try an image volume in a pod template of namespace ${namespace}`, request);
+    const stored = await call(`try an image volume in a pod template of namespace ${namespace}`, tried);
     return stored.template?.spec?.volumes?.[0]?.image?.reference === 'preflight';
   } catch (error) {
     const code = statusOf(error);

@@ -2,7 +2,7 @@
 
 import type { V1Node } from '@kubernetes/client-node';
 import type { NodeCount } from '../sideload/settings.ts';
-import type { Cluster } from './client.ts';
+import type { Connection } from './client.ts';
 import { type Collection, follow, list } from './follow.ts';
 import { isSchedulableLinux, mountsImageVolumes, mountsMappedImageVolumes } from './node-support.ts';
 
@@ -21,10 +21,7 @@ function count(nodes: ReadonlyMap<string, NodeKind>): NodeCount {
   return { total: nodes.size, mountingImages: mountingMapped + kinds.filter((kind) => kind === 'mounts-images').length, mountingMapped };
 }
 
-function nodesOf({ k8s, config }: Cluster): Collection<V1Node, NodeKind> {
-  const core = config.makeApiClient(k8s.CoreV1Api);
-  return { what: 'nodes', path: '/api/v1/nodes', selectors: {}, list: (page) => core.listNode(page), keep: kindOf };
-}
+const NODES: Collection<V1Node, NodeKind> = { what: 'nodes', path: '/api/v1/nodes', selectors: {}, keep: kindOf };
 
 /**
  * Lists the nodes and watches them until ended. It keeps one word for each node, so that memory does not grow with what nodes
@@ -35,7 +32,7 @@ function nodesOf({ k8s, config }: Cluster): Collection<V1Node, NodeKind> {
  * @returns a function that ends it
  */
 export function followNodes(
-  cluster: Cluster,
+  cluster: Connection,
   onCount: (nodes: NodeCount | undefined) => void,
   onProblem: (message: string) => void,
 ): () => void {
@@ -47,7 +44,7 @@ export function followNodes(
     last = nodes;
     onCount(nodes);
   };
-  return follow(cluster, nodesOf(cluster), { onChange, onProblem });
+  return follow(cluster, NODES, { onChange, onProblem });
 }
 
 /**
@@ -55,6 +52,6 @@ export function followNodes(
  *
  * @throws Error when they cannot be listed
  */
-export async function countNodes(cluster: Cluster): Promise<NodeCount> {
-  return count((await list(nodesOf(cluster))).kept);
+export async function countNodes(cluster: Connection): Promise<NodeCount> {
+  return count((await list(cluster, NODES)).kept);
 }

@@ -10,7 +10,7 @@ import type { Outcome } from '../sideload/outcome.ts';
 import { type Owner, type OwnerEvent, ownerEventsFor, ownerOf } from '../sideload/owner-events.ts';
 import type { Pod } from '../sideload/pod.ts';
 import { isConfigMapName } from '../sideload/policy.ts';
-import { type Cluster, call, statusOf } from './client.ts';
+import { type Connection, call, request, statusOf } from './client.ts';
 import { openToldOwners, TELL_AGAIN_MS } from './told-owners.ts';
 
 const REPORTING_CONTROLLER = 'openshell.ai/sideload';
@@ -34,8 +34,7 @@ interface Waiting {
   readonly event: OwnerEvent;
 }
 
-export function openOwnerEvents({ k8s, config }: Cluster, log: Logger, metrics: Metrics): OwnerEvents {
-  const api = config.makeApiClient(k8s.EventsV1Api);
+export function openOwnerEvents(cluster: Connection, log: Logger, metrics: Metrics): OwnerEvents {
   const told = openToldOwners();
   const waiting: Waiting[] = [];
   let working: Promise<void> | undefined;
@@ -44,14 +43,19 @@ export function openOwnerEvents({ k8s, config }: Cluster, log: Logger, metrics: 
   );
 
   const write = async ({ namespace, owner, event }: Waiting): Promise<void> => {
-    const now = new k8s.V1MicroTime();
+    const now = new Date();
+    // metav1.MicroTime has six digits.
+    const eventTime = now.toISOString().replace('Z', '000Z');
     const body = {
       metadata: { name: nameOf(owner, event, now.getTime()), namespace },
-      ...{ eventTime: now, type: 'Warning', ...event, regarding: { ...owner, namespace } },
+      ...{ eventTime, type: 'Warning', ...event, regarding: { ...owner, namespace } },
       ...{ reportingController: REPORTING_CONTROLLER, reportingInstance: hostname().slice(0, LONGEST_INSTANCE) || REPORTING_CONTROLLER },
     };
     try {
-      await call(`create an Event in namespace ${namespace}`, api.createNamespacedEvent({ namespace, body }));
+      await call(
+        `create an Event in namespace ${namespace}`,
+        request(cluster, 'POST', `/apis/events.k8s.io/v1/namespaces/${namespace}/events`, { body }),
+      );
       metrics.ownerEvent('created');
     } catch (error) {
       if (statusOf(error) === 409) {

@@ -1,7 +1,8 @@
 /** Pull secrets, as far as the webhook may read them: by default it may read none. */
 
+import type { V1Secret } from '@kubernetes/client-node';
 import { isConfigMapName } from '../sideload/policy.ts';
-import { type Cluster, call, orUndefined, statusOf } from './client.ts';
+import { type Connection, call, orUndefined, request, statusOf } from './client.ts';
 
 /** Keys of the Secrets that hold credentials for registries, by their type (k8s.io/api/core/v1, types.go). */
 const KEYS: Readonly<Record<string, string>> = {
@@ -17,15 +18,15 @@ const KEYS: Readonly<Record<string, string>> = {
  * @throws ApiError when the API server does not answer
  */
 export async function readPullSecret(
-  { k8s, config }: Cluster,
+  cluster: Connection,
   namespace: string,
   name: string,
 ): Promise<{ readonly text: string } | 'forbidden' | 'missing' | 'other'> {
   // Anything else would be another path of the API.
   if (!isConfigMapName(namespace) || !isConfigMapName(name)) return 'missing';
-  const request = config.makeApiClient(k8s.CoreV1Api).readNamespacedSecret({ name, namespace });
+  const read = request<V1Secret>(cluster, 'GET', `/api/v1/namespaces/${namespace}/secrets/${name}`);
   try {
-    const secret = await orUndefined(call(`read Secret ${namespace}/${name}`, request));
+    const secret = await orUndefined(call(`read Secret ${namespace}/${name}`, read));
     if (!secret) return 'missing';
     const data = secret.data?.[KEYS[secret.type ?? ''] ?? ''];
     return data === undefined ? 'other' : { text: Buffer.from(data, 'base64').toString() };

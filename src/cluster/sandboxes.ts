@@ -2,9 +2,10 @@
 
 import type { V1Namespace, V1Pod } from '@kubernetes/client-node';
 import { NAMESPACE_LABEL } from '../sideload/contract.ts';
+import type { Pod } from '../sideload/pod.ts';
 import type { SideloadSettings } from '../sideload/settings.ts';
 import { isUnguarded } from '../sideload/unguarded.ts';
-import type { Cluster } from './client.ts';
+import type { Connection } from './client.ts';
 import { type Collection, follow } from './follow.ts';
 import { SANDBOX_SELECTORS } from './pods.ts';
 
@@ -12,26 +13,22 @@ import { SANDBOX_SELECTORS } from './pods.ts';
 const HAS_NOT_ENDED = 'status.phase!=Succeeded,status.phase!=Failed';
 
 /** Only the names of unguarded pods are kept. */
-function unguardedPods({ k8s, config }: Cluster, labelSelector: string, settings: SideloadSettings): Collection<V1Pod, true> {
-  const core = config.makeApiClient(k8s.CoreV1Api);
+function unguardedPods(labelSelector: string, settings: SideloadSettings): Collection<V1Pod, true> {
   return {
     what: 'pods',
     path: '/api/v1/pods',
     selectors: { labelSelector, fieldSelector: HAS_NOT_ENDED },
-    list: (page) => core.listPodForAllNamespaces(page),
-    // The client's classes carry dates; the core reads JSON.
-    keep: (pod) => isUnguarded(JSON.parse(JSON.stringify(pod)), settings) || undefined,
+    // The client's classes carry dates; these come as JSON, which the core reads.
+    keep: (pod) => isUnguarded(pod as Pod, settings) || undefined,
   };
 }
 
 /** @param own the webhook's namespace, which the webhook configuration excludes as it does kube-system */
-function optedInNamespaces({ k8s, config }: Cluster, own: string): Collection<V1Namespace, true> {
-  const core = config.makeApiClient(k8s.CoreV1Api);
+function optedInNamespaces(own: string): Collection<V1Namespace, true> {
   return {
     what: 'namespaces',
     path: '/api/v1/namespaces',
     selectors: { labelSelector: `${NAMESPACE_LABEL}=enabled`, fieldSelector: `metadata.name!=kube-system,metadata.name!=${own}` },
-    list: (page) => core.listNamespace(page),
     keep: () => true,
   };
 }
@@ -45,7 +42,7 @@ function optedInNamespaces({ k8s, config }: Cluster, own: string): Collection<V1
  * @returns a function that ends it
  */
 export function followUnguarded(
-  cluster: Cluster,
+  cluster: Connection,
   own: string,
   settings: SideloadSettings,
   onCount: (unguarded: number | undefined) => void,
@@ -73,7 +70,7 @@ export function followUnguarded(
     reported.set(what, message);
   };
   const ends = SANDBOX_SELECTORS.map((selector, index) =>
-    follow(cluster, unguardedPods(cluster, selector, settings), {
+    follow(cluster, unguardedPods(selector, settings), {
       onChange: (names) => {
         pods[index] = names;
         tell();
@@ -82,7 +79,7 @@ export function followUnguarded(
     }),
   );
   ends.push(
-    follow(cluster, optedInNamespaces(cluster, own), {
+    follow(cluster, optedInNamespaces(own), {
       onChange: (names) => {
         namespaces = names;
         tell();

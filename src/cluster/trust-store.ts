@@ -1,7 +1,8 @@
 import { hostname } from 'node:os';
+import type { V1MutatingWebhookConfiguration, V1Secret } from '@kubernetes/client-node';
 import type { Logger } from 'pino';
 import { ConflictError, type StoredBundles, type TrustStore, type TrustStoreNames } from '../tls/shared-trust.ts';
-import { type Cluster, call, orUndefined, statusOf } from './client.ts';
+import { type Connection, call, orUndefined, request, statusOf } from './client.ts';
 import { watchObject } from './watch.ts';
 
 /** The one key of the CA Secret. */
@@ -11,17 +12,22 @@ const ROTATE_ANNOTATION = 'openshell.ai/rotate-ca';
 const FIELD_MANAGER = 'openshell-sideload';
 
 /** Keeps the shared trust in a Secret and in the caBundle of a MutatingWebhookConfiguration. */
-export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhookConfiguration }: TrustStoreNames, log: Logger): TrustStore {
-  const { k8s, config } = cluster;
-  const core = config.makeApiClient(k8s.CoreV1Api);
-  const admission = config.makeApiClient(k8s.AdmissionregistrationV1Api);
-  const contentType = (type: string) => k8s.setHeaderOptions('Content-Type', type);
+export function clusterTrustStore(
+  cluster: Connection,
+  { namespace, secret, webhookConfiguration }: TrustStoreNames,
+  log: Logger,
+): TrustStore {
+  const secrets = `/api/v1/namespaces/${namespace}/secrets`;
+  const configurations = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
+  const read = <T>(path: string): Promise<T> => request(cluster, 'GET', path);
+  const patch = (path: string, body: object, fieldManager: string, contentType: string): Promise<unknown> =>
+    request(cluster, 'PATCH', path, { query: { fieldManager }, body, contentType });
   const encode = (text: string): string => Buffer.from(text).toString('base64');
   const decode = (base64: string | undefined): string => Buffer.from(base64 ?? '', 'base64').toString();
 
   return {
     readSecret: async () => {
-      const found = await orUndefined(call(`read Secret ${namespace}/${secret}`, core.readNamespacedSecret({ name: secret, namespace })));
+      const found = await orUndefined(call(`read Secret ${namespace}/${secret}`, read<V1Secret>(`${secrets}/${secret}`)));
       return (
         found && {
           version: found.metadata?.resourceVersion ?? '',
@@ -41,25 +47,21 @@ export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhook
         type: 'Opaque',
         data: { [DATA_KEY]: encode(text) },
       };
-      const request = core.patchNamespacedSecret(
-        { name: secret, namespace, body, fieldManager: `${FIELD_MANAGER}-${hostname()}-${process.pid}` },
-        contentType(k8s.PatchStrategy.ServerSideApply),
-      );
-      return orConflict(call(`create Secret ${namespace}/${secret}`, request));
+      const replica = `${FIELD_MANAGER}-${hostname()}-${process.pid}`;
+      const created = patch(`${secrets}/${secret}`, body, replica, 'application/apply-patch+yaml');
+      return orConflict(call(`create Secret ${namespace}/${secret}`, created));
     },
 
     updateSecret: (text, version, answersRequest) => {
       const metadata = { resourceVersion: version, ...(answersRequest ? { annotations: { [ROTATE_ANNOTATION]: null } } : {}) };
-      const request = core.patchNamespacedSecret(
-        { name: secret, namespace, body: { metadata, data: { [DATA_KEY]: encode(text) } }, fieldManager: FIELD_MANAGER },
-        contentType(k8s.PatchStrategy.MergePatch),
-      );
-      return orConflict(call(`update Secret ${namespace}/${secret}`, request));
+      const body = { metadata, data: { [DATA_KEY]: encode(text) } };
+      const updated = patch(`${secrets}/${secret}`, body, FIELD_MANAGER, 'application/merge-patch+json');
+      return orConflict(call(`update Secret ${namespace}/${secret}`, updated));
     },
 
     readBundles: async () => {
-      const request = admission.readMutatingWebhookConfiguration({ name: webhookConfiguration });
-      const found = await orUndefined(call(`read MutatingWebhookConfiguration ${webhookConfiguration}`, request));
+      const known = read<V1MutatingWebhookConfiguration>(`${configurations}/${webhookConfiguration}`);
+      const found = await orUndefined(call(`read MutatingWebhookConfiguration ${webhookConfiguration}`, known));
       return (
         found && {
           version: found.metadata?.resourceVersion ?? '',
@@ -71,21 +73,19 @@ export function clusterTrustStore(cluster: Cluster, { namespace, secret, webhook
     // A strategic merge patch finds entries by name; whatever else an entry holds stays.
     writeBundles: (bundle: string, { version, entries }: StoredBundles) => {
       const webhooks = entries.map(({ name }) => ({ name, clientConfig: { caBundle: encode(bundle) } }));
-      const request = admission.patchMutatingWebhookConfiguration(
-        { name: webhookConfiguration, body: { metadata: { resourceVersion: version }, webhooks }, fieldManager: FIELD_MANAGER },
-        contentType(k8s.PatchStrategy.StrategicMergePatch),
-      );
-      return orConflict(call(`write caBundle of MutatingWebhookConfiguration ${webhookConfiguration}`, request));
+      const body = { metadata: { resourceVersion: version }, webhooks };
+      const written = patch(`${configurations}/${webhookConfiguration}`, body, FIELD_MANAGER, 'application/strategic-merge-patch+json');
+      return orConflict(call(`write caBundle of MutatingWebhookConfiguration ${webhookConfiguration}`, written));
     },
 
     watch: (onChange) => {
       const refused = (what: string) => (code: number) =>
         log.warn({ code }, `cannot watch ${what}: changes are noticed at the next resync`);
       const ends = [
-        watchObject(cluster, `/api/v1/namespaces/${namespace}/secrets`, secret, onChange, refused(`Secret ${namespace}/${secret}`)),
+        watchObject(cluster, secrets, secret, onChange, refused(`Secret ${namespace}/${secret}`)),
         watchObject(
           cluster,
-          '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations',
+          configurations,
           webhookConfiguration,
           onChange,
           refused(`MutatingWebhookConfiguration ${webhookConfiguration}`),

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failures } from '../observe/failures.ts';
-import { type Cluster, statusOf } from './client.ts';
+import { type Connection, statusOf } from './client.ts';
 
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 30_000;
@@ -16,7 +16,7 @@ const MAX_RETRY_MS = 30_000;
  * @returns a function that ends it
  */
 export function watchObject(
-  { k8s, config }: Cluster,
+  { k8s, config }: Connection,
   path: string,
   name: string,
   onChange: () => void,

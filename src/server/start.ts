@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { SecureContextOptions } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { Cluster } from '../cluster/client.ts';
+import type { Connection } from '../cluster/client.ts';
 import { type ClusterView, followCluster, NO_CLUSTER } from '../cluster/facts.ts';
 import type { OwnerEvents } from '../cluster/owner-events.ts';
 import type { Config } from '../config/config.ts';
@@ -155,35 +155,44 @@ export async function startWebhook(config: Config, version: string, log: Logger,
 
 /** The Kubernetes client is loaded only here, where there is a cluster to ask. */
 async function openTrustStore(objects: TrustStoreNames, log: Logger): Promise<TrustStore> {
-  const [{ connect }, { clusterTrustStore }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/trust-store.ts')]);
-  return clusterTrustStore(await connect(), objects, log);
+  const [{ connectToServe }, { clusterTrustStore }] = await Promise.all([
+    import('../cluster/client.ts'),
+    import('../cluster/trust-store.ts'),
+  ]);
+  return clusterTrustStore(await connectToServe(), objects, log);
 }
 
 async function askCluster(namespace: string, log: Logger, metrics: Metrics): Promise<ClusterView> {
-  const { connect } = await import('../cluster/client.ts');
-  return followCluster(await connect(), namespace, log, metrics);
+  const { connectToServe } = await import('../cluster/client.ts');
+  return followCluster(await connectToServe(), namespace, log, metrics);
 }
 
 /** Returns a function that ends it. */
 async function countUnguarded({ namespace, sideload }: Config, log: Logger, metrics: Metrics): Promise<() => void> {
-  const [{ connect }, { followUnguarded }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/sandboxes.ts')]);
-  return followUnguarded(await connect(), namespace, sideload, metrics.unguardedPods, (problem) => {
+  const [{ connectToServe }, { followUnguarded }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/sandboxes.ts')]);
+  return followUnguarded(await connectToServe(), namespace, sideload, metrics.unguardedPods, (problem) => {
     metrics.apiServerFailure();
     log.warn({ problem }, 'sandboxes without their supervisor cannot be counted: docs/observability.md#unguarded-sandboxes');
   });
 }
 
 async function tellOwners(log: Logger, metrics: Metrics): Promise<OwnerEvents> {
-  const [{ connect }, { openOwnerEvents }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/owner-events.ts')]);
-  return openOwnerEvents(await connect(), log, metrics);
+  const [{ connectToServe }, { openOwnerEvents }] = await Promise.all([
+    import('../cluster/client.ts'),
+    import('../cluster/owner-events.ts'),
+  ]);
+  return openOwnerEvents(await connectToServe(), log, metrics);
 }
 
 /** The client is loaded with the first pull secret, unless it is there. */
 function pullSecretReader(): ImageSources['readPullSecret'] {
-  let cluster: Promise<Cluster> | undefined;
+  let cluster: Promise<Connection> | undefined;
   return async (namespace, name) => {
-    const [{ connect }, { readPullSecret }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/pull-secrets.ts')]);
-    cluster ??= connect();
+    const [{ connectToServe }, { readPullSecret }] = await Promise.all([
+      import('../cluster/client.ts'),
+      import('../cluster/pull-secrets.ts'),
+    ]);
+    cluster ??= connectToServe();
     return readPullSecret(await cluster, namespace, name);
   };
 }
