@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ReadinessCheck } from '../observe/readiness.ts';
+import { NO_SCHEMAS } from './no-schemas.ts';
 import { STATUS_HEADERS, type Status, statusPage } from './status-page.ts';
 
 /**
@@ -15,6 +16,7 @@ export function buildAdmin(
   status: () => Promise<Omit<Status, 'readiness'>>,
 ): FastifyInstance {
   const app = Fastify({
+    ...NO_SCHEMAS,
     logger: false,
     http: { requestTimeout: 10_000, headersTimeout: 10_000 },
     requestTimeout: 10_000,

@@ -13,6 +13,7 @@ import { type Outcome, printable, REFUSALS, type Refuse, refuse, skip } from '..
 import { type ClusterFacts, enforcing, type SideloadSettings } from '../sideload/settings.ts';
 import { BODY_LIMIT_BYTES, limitLargeBodies, parseBody, RequestError } from './bodies.ts';
 import type { ImageReader } from './images.ts';
+import { NO_SCHEMAS } from './no-schemas.ts';
 import { openRetries, RETRY_AFTER_SECONDS } from './retries.ts';
 import { type AdmissionRequest, decodeReview, encodeReview } from './review.ts';
 
@@ -68,6 +69,7 @@ export function buildWebhook(deps: WebhookDeps): FastifyInstance<Server> {
     reply.code(code).send(status(code, message));
   };
   const app = Fastify({
+    ...NO_SCHEMAS,
     logger: false,
     https: {
       ...deps.tls,
