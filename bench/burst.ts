@@ -15,7 +15,7 @@ import { writeOverlay } from '../test/e2e/webhook.ts';
 import { MEMORY_LIMIT_MIB } from '../test/fuzz/product.ts';
 import type { Sent } from './client.ts';
 import { startCluster } from './cluster.ts';
-import { compileProduct, openBench } from './harness.ts';
+import { buildProduct, openBench } from './harness.ts';
 import { total } from './metrics.ts';
 import { type Column, dayAndMachine, options, publish, table } from './report.ts';
 import { makeReviews } from './reviews.ts';
@@ -43,7 +43,7 @@ const [WARM_UP_BURSTS, SETTLE_MS] = [5, 2000];
 
 const bench = await openBench();
 const [port = 0, adminPort = 0] = await freePorts(2);
-const command = [process.execPath, ...compileProduct(), `--port=${port}`, `--admin-port=${adminPort}`, '--bind-address=127.0.0.1'];
+const command = [process.execPath, ...buildProduct(), `--port=${port}`, `--admin-port=${adminPort}`, '--bind-address=127.0.0.1'];
 const starts: number[] = [];
 
 /** timeoutSeconds of manifests/base/webhook.yaml: then the API server gives up. */

@@ -1,6 +1,6 @@
 /** The servers under measurement, each a process of its own, and the check of their responses before anything is measured. */
 
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CA_FILE, ensureLocalCertificates } from '../src/tls/local.ts';
 import { namesOfService } from '../src/tls/names.ts';
+import { buildBundle, DIST } from '../test/e2e/bundle.ts';
 import { freePorts } from '../test/e2e/cluster/process.ts';
 import { createClient, postReview } from '../test/fuzz/client.ts';
 import { judge } from '../test/fuzz/oracle.ts';
@@ -20,15 +21,15 @@ const [SERVER_CORE, LOAD_CORE] = ['0', '1'];
 const MANY = '--max-connections-per-peer=2000';
 
 /**
- * Compiles the product and returns the command line with which its image starts it, after `node`.
+ * Builds the product and returns the command line with which its image starts it, after `node`.
  *
- * @throws Error when it cannot be compiled, or the Dockerfile has no ENTRYPOINT in JSON
+ * @throws Error when it cannot be built, or the Dockerfile has no ENTRYPOINT in JSON
  */
-export function compileProduct(): string[] {
-  execFileSync('npm', ['run', '--silent', 'prepack'], { cwd: ROOT, stdio: ['ignore', 'ignore', 'inherit'] });
+export function buildProduct(): string[] {
+  buildBundle();
   const entrypoint = /^ENTRYPOINT (\[.*\])$/m.exec(readFileSync(`${ROOT}Dockerfile`, 'utf8'))?.[1];
   if (entrypoint === undefined) throw new Error('Dockerfile: no ENTRYPOINT in JSON');
-  return (JSON.parse(entrypoint) as string[]).slice(1).map((arg) => arg.replace(/^\/app\//, ROOT));
+  return (JSON.parse(entrypoint) as string[]).slice(1).map((arg) => arg.replace(/^\/app\//, DIST));
 }
 
 type Name = 'floor' | 'plain' | 'product';
@@ -52,7 +53,7 @@ export async function openBench() {
   /** Starts a server on the given cores, by default on one of its own; `review` is the first that it responds to. */
   const start = async (name: Name, review: string, cores = SERVER_CORE, more: readonly string[] = []) => {
     const [port = 0, adminPort = 0] = await freePorts(2);
-    if (name === 'product') product ??= compileProduct();
+    if (name === 'product') product ??= buildProduct();
     const flags = [
       `--port=${port}`,
       `--admin-port=${adminPort}`,

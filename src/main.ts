@@ -6,6 +6,9 @@ import { didYouMean } from './config/arguments.ts';
 import { UsageError } from './config/config.ts';
 import { ExpectedError } from './observe/expected-error.ts';
 
+// Of what is loaded from here on: where it is bundled, stack traces name the lines of the sources.
+process.setSourceMapsEnabled(true);
+
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
 
 /** Loaded when they are needed: serving takes no YAML library, a command line no web server. */

@@ -6,7 +6,7 @@ import { UsageError } from '../config/config.ts';
 import { backstopLiterals, type LiteralName } from './backstop-literals.ts';
 import { type Command, type CommandLine, type CommandOption, EXIT } from './command.ts';
 
-/** Beside dist/ in the image and the npm package, as it is beside src/ in the tree. */
+/** Beside lib/ in the image and the npm package, as it is beside src/ in the tree. */
 const COMPONENT = new URL('../../manifests/components/backstop/', import.meta.url);
 
 /** The backstop as it is in the component: the policy for stored pods, and that for pods that are changed. */

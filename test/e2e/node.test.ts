@@ -392,7 +392,7 @@ describe('under a steady stream of pod creations', () => {
       process.stderr.write(
         `${metadata.name}: ${megabytes.toFixed(0)} MiB resident, ${value('process_cpu_seconds_total').toFixed(1)} s CPU\n`,
       );
-      expect(megabytes, 'the request').toBeLessThan(192);
+      expect(megabytes, 'the request').toBeLessThan(160);
     }
   });
 
@@ -505,7 +505,7 @@ async function leftovers(): Promise<string> {
 function killOneReplica(): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
-      const isWebhook = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/app/dist/main.js');
+      const isWebhook = readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('/app/lib/main.js');
       if (isWebhook && readFileSync(`/proc/${pid}/environ`, 'utf8').includes('HOSTNAME=openshell-sideload-')) {
         process.kill(Number(pid), 'SIGKILL');
         return;

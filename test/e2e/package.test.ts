@@ -1,13 +1,14 @@
-/** What `npm pack` makes: installed into an empty folder, every command runs with the oldest Node.js that the package asks for. */
+/** What `npm run build` makes, packed and installed into an empty folder: every command runs with the oldest Node.js that it asks for. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { sandbox } from '../pods.ts';
+import { buildBundle, DIST } from './bundle.ts';
 import { findBinaries } from './cluster/binaries.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { findOldestNode } from './cluster/oldest-node.ts';
@@ -24,27 +25,55 @@ const env = {
 };
 let packed: { filename: string; files: { path: string }[] };
 
+const file = (path: string): string => readFileSync(join(installed, 'node_modules/openshell-sideload', path), 'utf8');
 const run = (...args: string[]) =>
   spawnSync('npx', ['--no-install', 'openshell-sideload', ...args], { cwd: installed, env, encoding: 'utf8' });
 
 beforeAll(() => {
-  const printed = execFileSync('npm', ['pack', '--json', '--pack-destination', dir], { cwd: ROOT, env, encoding: 'utf8' });
+  buildBundle();
+  const printed = execFileSync('npm', ['pack', '--json', '--pack-destination', dir], { cwd: DIST, env, encoding: 'utf8' });
   // npm 11 lists the packages, a later one may name them.
   [packed] = Object.values(JSON.parse(printed.slice(printed.search(/^[[{]/m)))) as [typeof packed];
   mkdirSync(installed);
   writeFileSync(join(installed, 'package.json'), '{"private": true}');
-  // With engine-strict it fails if the package, or anything that it depends on, asks for a newer Node.js.
-  const install = ['install', '--engine-strict', '--no-audit', '--no-fund', join(dir, packed.filename)];
+  // With engine-strict it fails if the package asks for a newer Node.js; offline, if it asks for any other package.
+  const install = ['install', '--engine-strict', '--offline', '--no-audit', '--no-fund', join(dir, packed.filename)];
   execFileSync('npm', install, { cwd: installed, env, stdio: 'pipe' });
 });
 
 afterAll(() => rmSync(dir, { recursive: true }));
 
 describe('the package', () => {
-  it('holds what runs, its licence and its README, and no sources or tests', () => {
+  it('holds what runs, its documents, and no sources or tests', () => {
     const folders = new Set(packed.files.map(({ path }) => path.split('/')[0]));
-    expect([...folders].sort()).toEqual(['LICENSE', 'README.md', 'dist', 'manifests', 'package.json']);
-    expect(packed.files.filter(({ path }) => path.startsWith('dist/') && !/\.(js|d\.ts)$/.test(path))).toEqual([]);
+    const documents = ['LICENSE', 'README.md', 'THIRD-PARTY-NOTICES.txt', 'sbom.cdx.json'];
+    expect([...folders].sort()).toEqual([...documents, 'lib', 'manifests', 'package.json'].sort());
+    expect(packed.files.filter(({ path }) => path.startsWith('lib/') && !/(\.js(\.map)?|\.d\.ts)$/.test(path))).toEqual([]);
+  });
+
+  it('needs no other package', () => {
+    expect(readdirSync(join(installed, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['openshell-sideload']);
+  });
+
+  it('names every package that is in it, with its licence, in the notices and the bill of materials', () => {
+    const { components } = JSON.parse(file('sbom.cdx.json')) as { components: { name: string; version: string; licenses: object[] }[] };
+    const heads = file('THIRD-PARTY-NOTICES.txt')
+      .split(`\n\n${'-'.repeat(80)}\n\n`)
+      .map((notice) => notice.slice(0, notice.indexOf(' (')));
+    expect(components.map(({ name, version }) => `${name} ${version}`).sort()).toEqual(heads.sort());
+    // npm leaves yaml out of the packages that are not for development, because vitest takes it too.
+    expect(heads).toEqual(expect.arrayContaining([expect.stringMatching(/^fastify /), expect.stringMatching(/^yaml /)]));
+    expect(file('THIRD-PARTY-NOTICES.txt')).toMatch(/^fastify .* \(MIT\)\n[\s\S]*?^Copyright \(c\) .*Fastify/m);
+  });
+
+  it('names the lines of the sources in stack traces', () => {
+    const folder = join(installed, 'node_modules/openshell-sideload/manifests');
+    renameSync(folder, `${folder}.away`);
+    const { status, stderr } = run('backstop');
+    renameSync(`${folder}.away`, folder);
+    expect(status, stderr).toBe(1);
+    const [, line] = /src\/cli\/backstop\.ts:(\d+):\d+\)/.exec(stderr) ?? [];
+    expect(readFileSync(join(ROOT, 'src/cli/backstop.ts'), 'utf8').split('\n')[Number(line) - 1], stderr).toContain('readFileSync(');
   });
 
   it('asks for the Node.js with which it is tried here', () => {
@@ -120,14 +149,16 @@ describe('the library', () => {
 
   it('loads neither server nor Kubernetes client, and nothing is to be had beside it', () => {
     const loaded = `
+      import { readFileSync } from 'node:fs';
       import { registerHooks } from 'node:module';
-      const packages = new Set();
-      registerHooks({ resolve: (name, context, next) => { if (!/^[./]|^node:/.test(name)) packages.add(name); return next(name, context); } });
+      import { fileURLToPath } from 'node:url';
+      const texts = [];
+      registerHooks({ load: (url, context, next) => { if (url.startsWith('file:')) texts.push(readFileSync(fileURLToPath(url), 'utf8')); return next(url, context); } });
       await import('openshell-sideload');
-      console.log([...packages].sort().join());
-      await import('openshell-sideload/dist/sideload/decide.js').catch(({ code }) => console.log(code));`;
+      for (const word of ['openshell-supervisor-bin', 'fastify', 'KubeConfig']) console.log(word, texts.some((text) => text.includes(word)));
+      await import('openshell-sideload/lib/main.js').catch(({ code }) => console.log(code));`;
     const { stdout } = node('--input-type=module', '--eval', loaded);
-    expect(stdout).toBe('fast-json-patch,leven,openshell-sideload\nERR_PACKAGE_PATH_NOT_EXPORTED\n');
+    expect(stdout).toBe('openshell-supervisor-bin true\nfastify false\nKubeConfig false\nERR_PACKAGE_PATH_NOT_EXPORTED\n');
   });
 });
 

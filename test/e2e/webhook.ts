@@ -15,18 +15,23 @@ const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
 /** The images of the tests' pods are in no registry; test/e2e/registry.test.ts has its own, and options win over these variables. */
 const NO_REGISTRY = { OPENSHELL_MISSING_COMMAND: 'shell', OPENSHELL_ENTRYPOINT: 'off' };
 
-/** Starts the webhook as a process of its own, with its certificates in `dir`/tls. */
+/**
+ * Starts the webhook as a process of its own, with its certificates in `dir`/tls.
+ *
+ * @param main the program: the sources, or what is built of them
+ */
 export async function launchWebhook(
   dir: string,
   ports: { port: number; adminPort: number },
   flags: readonly string[] = [],
   env: NodeJS.ProcessEnv = process.env,
+  main = MAIN,
 ): Promise<Process> {
   const tls = join(dir, 'tls');
   await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
   const own = [`--tls-cert-dir=${tls}`, `--port=${ports.port}`, `--admin-port=${ports.adminPort}`, '--bind-address=127.0.0.1'];
   const variables = { ...NO_REGISTRY, ...env };
-  return start('openshell-sideload', process.execPath, [MAIN, ...own, '--shutdown-delay=0', ...flags], join(dir, 'webhook.log'), variables);
+  return start('openshell-sideload', process.execPath, [main, ...own, '--shutdown-delay=0', ...flags], join(dir, 'webhook.log'), variables);
 }
 
 /** The lines of a log file as far as they are complete: a program may be writing the next one. */

@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CA_FILE } from '../../src/tls/local.ts';
+import { buildBundle } from '../e2e/bundle.ts';
 import { freePorts, type Process } from '../e2e/cluster/process.ts';
 import { startWebhook } from '../e2e/webhook.ts';
 import { ANY_METHOD, NO_LOOKUP } from '../refusals.ts';
@@ -23,12 +24,20 @@ export interface Product {
   readonly memory: () => Promise<{ readonly held: number; readonly peak: number }>;
 }
 
-/** @param flags besides those that the cases are judged by */
+let main: string | undefined;
+
+/**
+ * Starts what is shipped.
+ *
+ * @param flags besides those that the cases are judged by
+ */
 export async function startProduct(...flags: string[]): Promise<Product> {
   const dir = mkdtempSync(join(tmpdir(), 'sideload-fuzz-'));
   const [port, adminPort] = (await freePorts(2)) as [number, number];
   const env = { ...process.env, NODE_OPTIONS: HEAP_OPTIONS };
-  const webhook = await startWebhook(dir, { port, adminPort }, [...ANY_METHOD, ...NO_LOOKUP, '--supervisor-env=OPERATOR=1', ...flags], env);
+  main ??= buildBundle();
+  const own = [...ANY_METHOD, ...NO_LOOKUP, '--supervisor-env=OPERATOR=1'];
+  const webhook = await startWebhook(dir, { port, adminPort }, [...own, ...flags], env, main);
   const find = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1]);
   return {
     process: webhook,
