@@ -11,6 +11,7 @@ import { sandbox } from '../pods.ts';
 import { buildBundle, DIST } from './bundle.ts';
 import { findBinaries } from './cluster/binaries.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
+import { findKrew } from './cluster/krew.ts';
 import { findOldestNode } from './cluster/oldest-node.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -191,6 +192,19 @@ describe('with a real API server, the package', () => {
     // It runs without its supervisor.
     expect([status, stderr], stdout).toEqual([1, '']);
     expect(stdout).toContain('✗ webhook    the MutatingWebhookConfiguration does not exist');
+  });
+
+  it('is a plugin that the real krew installs', () => {
+    const [folder, root] = [join(dir, 'krew'), join(dir, 'krew-root')];
+    const plugins = { ...env, KREW_ROOT: root, PATH: [join(root, 'bin'), env.PATH].join(delimiter), KUBECONFIG: cluster.kubeconfig };
+    // The archive is made by the tree's own Node.js, as a release is.
+    execFileSync(process.execPath, [join(ROOT, 'release/krew.ts'), folder]);
+    const archive = join(folder, `kubectl-sideload-v${manifest.version}.tar.gz`);
+    const install = ['install', `--manifest=${join(folder, 'sideload.yaml')}`, `--archive=${archive}`];
+    execFileSync(findKrew(), install, { env: plugins, stdio: 'pipe' });
+    const kubectl = (...args: string[]) => spawnSync(findBinaries().kubectl, args, { env: plugins, encoding: 'utf8' });
+    expect(kubectl('sideload', 'version')).toMatchObject({ status: 0, stdout: expect.stringContaining(`client: ${manifest.version}\n`) });
+    expect(kubectl('sideload', 'backstop')).toMatchObject({ status: 0, stdout: expect.stringContaining('ValidatingAdmissionPolicy') });
   });
 
   it('is a plugin of kubectl', () => {
