@@ -57,7 +57,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 // A reader such as head has what it wants.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
+  if (error.code !== 'EPIPE') process.stderr.write(`${PROGRAM}: cannot write to standard output: ${error.message}\n`);
   process.exit(EXIT.failed);
 });
 

@@ -322,6 +322,7 @@ spec: {replicas: 2, template: TEMPLATE, strategy: {canary: {}}}
       { apiVersion: 'v1', kind: 'List', items: [{ apiVersion: 'v1', kind: 'List', items: [deployment] }] },
       '/items/0/items/0/spec/template',
     ],
+    ['PodList with empty kinds', { apiVersion: 'v1', kind: 'PodList', items: [{ ...TEMPLATE, apiVersion: '', kind: null }] }, '/items/0'],
   ])('%s is opened', (_what, list, pointer) => {
     expect(held(list).flatMap(({ pods }) => pods)).toMatchObject([{ pointer, problem: undefined }]);
   });
@@ -334,6 +335,9 @@ spec: {replicas: 2, template: TEMPLATE, strategy: {canary: {}}}
     ]);
     const odd = objectOf('example.com/Odd', { 'a/b': TEMPLATE });
     expect(held(odd, ['example.com/Odd=/a~1b'])[0]?.pods).toMatchObject([{ pointer: '/a~1b' }]);
+    const keyed = objectOf('example.com/Fleet', { spec: { members: { 'a/b~c': { template: TEMPLATE } } } });
+    const paths = ['example.com/Fleet=/spec/members/*/template', 'example.com/Fleet=/spec/members/a~1b~0c/template'];
+    expect(held(keyed, paths)).toMatchObject([{ pods: [{ pointer: '/spec/members/a~1b~0c/template' }], strays: [] }]);
     for (const wrong of ['Fleet', 'example.com/Fleet=spec', 'example.com/fleet=/spec', '=/spec'])
       expect(() => kindsWith([wrong])).toThrow(`--template-path ${JSON.stringify(wrong)}: expected GROUP/Kind=/POINTER`);
   });
@@ -428,6 +432,50 @@ describe('what was to make a sandbox', () => {
     ['another product', withMetadata({ labels: { sandbox: 'true', 'example.com/sandbox': 'true' } })],
   ])('%s is no such label', (_what, object) => {
     expect(held(object).flatMap(({ strays }) => strays)).toEqual([]);
+  });
+
+  const meansOf = (object: object): string[] => held(object).flatMap(({ strays }) => strays.map(({ means }) => means));
+  it.each([
+    [
+      'in a part whose pods the controller writes',
+      objectOf('ray.io/RayJob', { spec: { submitterPodTemplate: TEMPLATE, rayClusterSpec: { headGroupSpec: { template: TEMPLATE } } } }),
+      ['admission'],
+    ],
+    [
+      'beside the metadata of another template',
+      objectOf('kubeflow.org/PyTorchJob', {
+        spec: { pytorchReplicaSpecs: { Master: { template: TEMPLATE }, Worker: { template: { ...unlabelled, labels } } } },
+      }),
+      ['unguarded'],
+    ],
+    [
+      'on another template of jobs',
+      objectOf('jobset.x-k8s.io/JobSet', {
+        spec: {
+          replicatedJobs: [{ template: { spec: { template: TEMPLATE } } }, { template: { ...LABELLED, spec: { template: unlabelled } } }],
+        },
+      }),
+      ['unguarded'],
+    ],
+    [
+      'around templates that have it',
+      objectOf('apps/StatefulSet', { ...LABELLED, spec: { template: TEMPLATE, volumeClaimTemplates: [LABELLED] } }),
+      [],
+    ],
+  ])('is seen beside a sandbox: %s', (_what, object, means) => {
+    expect(meansOf(object)).toEqual(means);
+  });
+
+  it.each([
+    ['a kind in lower case', objectOf('/pod', TEMPLATE), 'the kind /pod is written /Pod'],
+    [
+      'a kind that its group does not have',
+      objectOf('policy/Foo', { spec: { template: TEMPLATE } }),
+      'policy/Foo is no kind that is known',
+    ],
+    ['a List that is none', { apiVersion: 'v1', kind: 'List', items: { a: TEMPLATE } }, 'at items.a.metadata.labels'],
+  ])('is %s', (_what, object, says) => {
+    expect(held(object).flatMap(({ strays }) => strays)).toMatchObject([{ means: 'unguarded', message: expect.stringContaining(says) }]);
   });
 
   it('says what each pod is, though others are not valid', () => {
@@ -536,6 +584,52 @@ describe('what is written once and read in several places', () => {
   });
 });
 
+describe('odd documents', () => {
+  const fleet = ['--template-path=example.com/Fleet=/spec/members/*/template'];
+
+  it('keys of YAML that are no text are found again', () => {
+    for (const key of ['1', 'true', '1.5', '~']) {
+      const text = `apiVersion: example.com/v1\nkind: Fleet\nspec:\n  members:\n    ${key}:\n      template: ${JSON.stringify(TEMPLATE)}\n`;
+      const { code, stdout, stderr } = inject(['-', ...fleet], text);
+      expect(code, stderr).toBe(0);
+      const { members } = parse(stdout).spec;
+      expect(Object.keys(members)).toHaveLength(1);
+      expect(isSideloaded((Object.values(members)[0] as { template: Pod }).template)).toBe(true);
+    }
+  });
+
+  it('with many empty lines are printed', () => {
+    const text = `${'\n'.repeat(200)}kind: Service\napiVersion: v1\n`;
+    expect(inject(['-'], text)).toMatchObject({ code: 0, stdout: text });
+  });
+
+  it.each([
+    ['a name of digits', { metadata: { ...LABELLED.metadata, name: 'NUMBER' } }, '12345678901234567890'],
+    ['a name that is an object', { metadata: { ...LABELLED.metadata, name: { toString: 1 } } }, '{"toString":1}'],
+    ['a name with control characters', { metadata: { ...LABELLED.metadata, name: 'a\u001b[2J\nfake' } }, 'Pod a\\u001b[2J\\nfake'],
+  ])('%s is shown as it is', (_what, more, says) => {
+    const text = JSON.stringify(objectOf('/Pod', { ...TEMPLATE, ...more })).replace('"NUMBER"', '12345678901234567890');
+    expect(inject(['-'], text).stderr).toContain(says);
+  });
+
+  it('a member "__proto__" is refused', () => {
+    expect(inject(['-'], '{"apiVersion": "v1", "kind": "Pod", "spec": {"__proto__": {}}}')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('has a member "__proto__"'),
+    });
+  });
+
+  it.each([
+    [{ kind: 'ConfigMap', apiVersion: 'v1', data: { port: 1 } }, 'functionConfig.data "port" is 1, expected a text'],
+    [{ kind: 'ConfigMap', apiVersion: 'v1', data: { lookup: 'true' } }, 'functionConfig.data "lookup" is no setting'],
+    [{}, 'functionConfig is {}, expected a ConfigMap'],
+    [[1], 'functionConfig is [1], expected a ConfigMap'],
+  ])('a function with %j ends with 2', (functionConfig, says) => {
+    const list = { apiVersion: 'config.kubernetes.io/v1', kind: 'ResourceList', functionConfig, items: [] };
+    expect(inject(['-'], JSON.stringify(list))).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(says) });
+  });
+});
+
 describe('JSON', () => {
   const object = (name: string, more: object = {}): string =>
     JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, ...more });
@@ -572,6 +666,7 @@ describe('a URL', () => {
   const big = 17 * 1024 * 1024;
   const server = createServer((request, response) => {
     if (request.url === '/a.yaml') response.end(pod('a'));
+    else if (request.url?.startsWith('/a.yaml?')) response.end(pod('a'));
     else if (request.url === '/moved.yaml') response.writeHead(302, { location: '/a.yaml' }).end();
     else if (request.url === '/big.yaml') response.end('#'.repeat(big));
     else if (request.url === '/latin.yaml') response.end(Buffer.from('# é', 'latin1'));
@@ -599,6 +694,14 @@ describe('a URL', () => {
     ['/latin.yaml', 'the file is not UTF-8: line 1'],
   ])('%s is a problem: %s', async (path, says) => {
     await expect(read(path)).rejects.toThrow(`${base}${path}: ${says}`);
+  });
+
+  it('with a secret shows none', async () => {
+    const [manifest] = await read('/a.yaml?token=s3cret');
+    expect(manifest?.source).toBe(`${base}/a.yaml`);
+    const credentials = readManifests({ paths: [base.replace('//', '//user:s3cret@')], recursive: false });
+    await expect(credentials).rejects.toThrow(`${base}/: a URL with credentials is not read`);
+    await expect(read('/none.yaml?token=s3cret')).rejects.toThrow(`${base}/none.yaml: HTTP 404`);
   });
 
   it('that nobody answers is a problem', async () => {

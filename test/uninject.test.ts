@@ -93,6 +93,50 @@ describe('what inject puts in', () => {
     for (const pod of pods) expect(uninjected(injected(pod, lenient) as Pod, lenient), JSON.stringify(pod)).toEqual(pod);
   });
 
+  it('is not taken for what the author wrote', () => {
+    const policy = { volumes: [{ name: 'openshell-policy', configMap: { name: 'mine' } }] };
+    const mount = { name: 'openshell-policy', mountPath: '/opt/openshell/policy', readOnly: true };
+    const env = [
+      { name: 'OPENSHELL_POLICY_RULES', value: '/opt/openshell/policy/policy.rego' },
+      { name: 'OPENSHELL_POLICY_DATA', value: '/opt/openshell/policy/policy.yaml' },
+    ];
+    const pod = sandbox({ spec: { ...policy, containers: [agent({ env, volumeMounts: [mount] })] } });
+    expect(uninjected(injected(pod, lenient) as Pod, lenient)).toEqual(pod);
+  });
+
+  const once = (): Pod => structuredClone(injected(sandbox(), lenient)) as Pod;
+  const changed = (change: (container: NonNullable<NonNullable<Pod['spec']>['containers']>[number]) => void): Pod => {
+    const pod = once();
+    const [container] = pod.spec?.containers ?? [];
+    if (container) change(container);
+    return pod;
+  };
+  const SUPERVISOR = '/opt/openshell/bin/openshell-sandbox';
+  it.each<[string, Pod, string]>([
+    [
+      'an empty volume of its name',
+      sandbox({ spec: { volumes: [{ name: 'openshell-supervisor-bin', emptyDir: {} }] } }),
+      'does not start it',
+    ],
+    [
+      'a command that another webhook wrapped',
+      changed((container) => Object.assign(container, { command: ['/wrapper', ...(container.command ?? [])] })),
+      'does not start it',
+    ],
+    [
+      'a supervisor that starts another',
+      changed((container) => Object.assign(container, { args: ['--', SUPERVISOR, '--workdir', '/sandbox', '--', 'sh'] })),
+      'names a supervisor a second time',
+    ],
+    [
+      'a probe that runs it',
+      changed((container) => Object.assign(container, { livenessProbe: { exec: { command: [SUPERVISOR, '--version'] } } })),
+      'names a supervisor a second time',
+    ],
+  ])('is not taken out of %s', (_what, pod, says) => {
+    expect(uninject(pod, lenient)).toEqual({ found: 'problem', message: expect.stringContaining(says) });
+  });
+
   it('and cannot be told from it any more is named', () => {
     const lost = (context: object): readonly string[] => {
       const once = injected(sandbox({ spec: { containers: [agent({ securityContext: context })] } }), lenient) as Pod;
@@ -148,6 +192,19 @@ spec:
       stdout: manifest,
       stderr: expect.stringContaining('it has no supervisor'),
     });
+  });
+
+  it('names a supervisor in a kind that is not known', () => {
+    const fleet = manifest.replace('apps/v1', 'example.com/v1').replace('Deployment', 'Fleet');
+    const path = '--template-path=example.com/Fleet=/spec/template';
+    const { stdout: once } = run(['inject', '-', path], fleet);
+    expect(run(['uninject', '-'], once)).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('a supervisor is at spec.template'),
+    });
+    expect(run(['uninject', '-', path], once).code).toBe(0);
+    expect(run(['uninject', '-'], 'kind: Service\napiVersion: v1\n').stderr).toContain('nothing to take out');
   });
 
   it('ends with 1 where it cannot, and with 2 for what is no pod', () => {

@@ -14,6 +14,7 @@ import { type Kinds, kindsWith, TEMPLATE_PATH } from './manifests/pods.ts';
 import { formatOf, PRINTING, printEdited } from './manifests/print.ts';
 import { type Manifest, readManifests } from './manifests/read.ts';
 import { resultOperations, settingsIn } from './manifests/resource-list.ts';
+import { plain } from './plain.ts';
 
 /** What becomes of one pod of a document. */
 interface Decision {
@@ -82,7 +83,7 @@ function decisionLines({ name, outcome }: Decision): string {
       return `${name}: ${paint('red', 'refused', process.stderr)} (${outcome.reason}, ${REFUSALS[outcome.reason].code}): ${outcome.message}\n`;
     case 'inject': {
       const { method, container, reason, warnings } = outcome;
-      return `${name}: ${reason} (method ${method}, container ${container})\n${warningLines(name, warnings)}`;
+      return `${name}: ${reason} (method ${method}, container ${plain(container)})\n${warningLines(name, warnings)}`;
     }
   }
 }

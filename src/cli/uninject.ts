@@ -1,7 +1,7 @@
 /** `openshell-sideload uninject`: takes the supervisor out of manifests again. */
 
 import type { Operation } from 'fast-json-patch';
-import { UsageError } from '../config/config.ts';
+import { configOf, UsageError } from '../config/config.ts';
 import type { SideloadSettings } from '../sideload/settings.ts';
 import { uninject as decide } from '../sideload/uninject.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
@@ -11,6 +11,9 @@ import { holdersIn } from './manifests/holders.ts';
 import { type Kinds, kindsWith, TEMPLATE_PATH } from './manifests/pods.ts';
 import { type Edited, formatOf, PRINTING, printEdited } from './manifests/print.ts';
 import { type Manifest, readManifests } from './manifests/read.ts';
+import { settingsIn } from './manifests/resource-list.ts';
+import { strayPlaces } from './manifests/stray-supervisors.ts';
+import { plain } from './plain.ts';
 
 interface Uninjected extends Edited {
   /** Lines for people. */
@@ -26,7 +29,14 @@ export function uninjectManifest(manifest: Manifest, settings: SideloadSettings,
   const report: string[] = [];
   const problems: string[] = [];
   let failed = 0;
-  for (const { name, pointer, pod, problem } of holdersIn(manifest, kinds).flatMap(({ pods }) => pods)) {
+  const pods = holdersIn(manifest, kinds).flatMap((holder) => holder.pods);
+  for (const place of strayPlaces(manifest, pods)) {
+    failed++;
+    report.push(
+      `${plain(manifest.source)}: ${paint('red', 'not taken out', process.stderr)}: a supervisor is at ${place}, in a kind that is not known: name its pod template (--template-path=GROUP/Kind=/POINTER)`,
+    );
+  }
+  for (const { name, pointer, pod, problem } of pods) {
     if (problem !== undefined) {
       problems.push(`${name} is not valid: ${problem}`);
       continue;
@@ -41,7 +51,7 @@ export function uninjectManifest(manifest: Manifest, settings: SideloadSettings,
         report.push(`${name}: ${paint('red', 'not taken out', process.stderr)}: ${outcome.message}`);
         break;
       case 'supervisor':
-        report.push(`${name}: taken out (container ${outcome.container})`);
+        report.push(`${name}: taken out (container ${plain(outcome.container)})`);
         if (outcome.lost.length > 0)
           report.push(`${name}: ${paint('yellow', 'look at', process.stderr)} what inject replaced: ${outcome.lost.join('; ')}`);
         operations.push(...outcome.operations.map((operation) => ({ ...operation, path: `${pointer}${operation.path}` })));
@@ -50,12 +60,17 @@ export function uninjectManifest(manifest: Manifest, settings: SideloadSettings,
   return { manifest, operations, report, problems, failed };
 }
 
-async function run({ flags, positionals, config }: CommandLine): Promise<number> {
+async function run({ flags, positionals }: CommandLine): Promise<number> {
   const format = formatOf(flags);
   const kinds = kindsWith(flags.get('template-path'));
   const manifests = await readManifests(sourcesOf(flags, positionals));
-  const results = manifests.map((manifest) => uninjectManifest(manifest, config.sideload, kinds));
-  process.stderr.write(results.flatMap(({ report }) => report.map((line) => `${line}\n`)).join(''));
+  // What the command line says wins over what a function is given.
+  const { sideload } = configOf({ flags: new Map([...settingsIn(manifests), ...flags]), positionals: [], problems: [] }, process.env);
+  const results = manifests.map((manifest) => uninjectManifest(manifest, sideload, kinds));
+  const lines = results.flatMap(({ report }) => report);
+  process.stderr.write(
+    (lines.length > 0 ? lines : ['no Pod and no kind with a pod template: nothing to take out']).map((line) => `${line}\n`).join(''),
+  );
   const problems = results.flatMap((result) => result.problems);
   if (problems.length > 0) throw new UsageError(problems);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);

@@ -3,6 +3,7 @@
 import { escapePathComponent } from 'fast-json-patch';
 import {
   ENV,
+  POLICY_ANNOTATION,
   POLICY_MOUNT_PATH,
   POLICY_RULES_MOUNT_PATH,
   POLICY_RULES_VOLUME,
@@ -17,7 +18,7 @@ import { isSame, PINNED_VARIABLES } from './environment.ts';
 import { findExisting, findInstallers, hasAnyPart } from './existing.ts';
 import { launchOf } from './launch.ts';
 import { type Operation, set } from './operations.ts';
-import { isRefusal } from './outcome.ts';
+import { isRefusal, quote } from './outcome.ts';
 import { absolutePath } from './paths.ts';
 import type { Container, EnvVar, Pod, PodSpec } from './pod.ts';
 import { addedCapabilities, isAppArmorProfile } from './security-context.ts';
@@ -61,28 +62,42 @@ export function uninject(pod: Pod, settings: SideloadSettings): Uninjected {
     return problem(
       "OpenShell's driver made this sidecar topology, and uninject takes out only what inject puts in: change the driver's settings",
     );
+  const name = quote(container.name ?? '');
+  if (!existing.launched || existing.method === undefined || !existing.mount)
+    return problem(
+      `container ${name} has a part of a supervisor and does not start it from its volume, which inject does not write: take the rest out by hand`,
+    );
+  const { program } = launchOf(container);
+  if (startsSupervisor(container, program))
+    return problem(
+      `container ${name} names a supervisor a second time, in its program, a probe or a hook, which inject does not write: take that out first`,
+    );
   const installers = existing.method ? findInstallers(spec, container, existing, existing.method, settings) : [];
   if (isRefusal(installers)) return problem(installers.message);
 
   const path = `/spec/containers/${choice.index}`;
-  const placed: readonly (readonly [string, string])[] = [
-    [existing.volumeName, SUPERVISOR_MOUNT_PATH],
+  // Without an annotation and an operator's policy, files of a policy are the author's own.
+  const hasPolicy = pod.metadata?.annotations?.[POLICY_ANNOTATION] !== undefined || settings.policy.operator !== undefined;
+  const policyFiles = [
     [POLICY_VOLUME, POLICY_MOUNT_PATH],
     [POLICY_RULES_VOLUME, POLICY_RULES_MOUNT_PATH],
-    [PROXY_AUTH_VOLUME, PROXY_AUTH_MOUNT_PATH],
+  ] as const;
+  const placed: readonly (readonly [string, string])[] = [
+    [existing.volumeName, SUPERVISOR_MOUNT_PATH],
+    ...(hasPolicy ? policyFiles : []),
+    ...(settings.proxyAuthSecret ? [[PROXY_AUTH_VOLUME, PROXY_AUTH_MOUNT_PATH] as const] : []),
   ];
   const isOurs = ({ name, mountPath }: { name?: string | null | undefined; mountPath?: string | null | undefined }): boolean =>
     placed.some(([volume, at]) => name === volume && absolutePath(mountPath ?? '') === at);
   const mounted = new Set((container.volumeMounts ?? []).filter(isOurs).map(({ name }) => name));
-  if (existing.method) mounted.add(existing.volumeName);
+  mounted.add(existing.volumeName);
   for (const name of stillMounted(spec, choice.index, installers, isOurs)) mounted.delete(name);
-  const { program } = existing.launched ? launchOf(container) : { program: undefined };
   return {
     found: 'supervisor',
     container: container.name ?? '',
     operations: [
       ...programOperations(container, program, path),
-      ...without(`${path}/env`, container.env, (variable) => isAdded(variable, pod, settings)),
+      ...without(`${path}/env`, container.env, (variable) => isAdded(variable, pod, settings, hasPolicy)),
       ...without(`${path}/volumeMounts`, container.volumeMounts, isOurs),
       ...securityOperations(spec, container, settings, path),
       ...without('/spec/initContainers', spec.initContainers, (_, index) => installers.includes(index)),
@@ -117,9 +132,12 @@ function stillMounted(
   return [...others, ...init].map(({ name }) => name);
 }
 
-/** @param program undefined: the command is not the supervisor */
-function programOperations(container: Container, program: readonly string[] | undefined, path: string): Operation[] {
-  if (program === undefined) return [];
+/** Whether the supervisor would still be started without what `inject` wrote. */
+function startsSupervisor({ livenessProbe, readinessProbe, startupProbe, lifecycle }: Container, program: readonly string[]): boolean {
+  return JSON.stringify([program, livenessProbe, readinessProbe, startupProbe, lifecycle]).includes(`${SUPERVISOR_MOUNT_PATH}/`);
+}
+
+function programOperations(container: Container, program: readonly string[], path: string): Operation[] {
   const args: Operation[] = container.args ? [{ op: 'remove', path: `${path}/args` }] : [];
   return [program.length === 0 ? { op: 'remove', path: `${path}/command` } : set(path, 'command', program), ...args];
 }
@@ -127,11 +145,11 @@ function programOperations(container: Container, program: readonly string[] | un
 const POLICY_PATHS = [POLICY_MOUNT_PATH, POLICY_RULES_MOUNT_PATH, SUPERVISOR_MOUNT_PATH];
 
 /** Whether a variable is the webhook's: by its name where a pod cannot set it, else by its value. */
-function isAdded(variable: EnvVar, { metadata }: Pod, { pinnedEnv, env }: SideloadSettings): boolean {
+function isAdded(variable: EnvVar, { metadata }: Pod, { pinnedEnv, env }: SideloadSettings, hasPolicy: boolean): boolean {
   const { name = '', value } = variable;
   if ([...PINNED_VARIABLES, ENV.containerImage].includes(name ?? '') || pinnedEnv.some((pinned) => pinned.name === name)) return true;
   if (name === ENV.sandboxId) return value === metadata?.labels?.[SANDBOX_ID_LABEL];
-  if (name === ENV.policyRules || name === ENV.policyData) return POLICY_PATHS.some((path) => value?.startsWith(`${path}/`));
+  if (name === ENV.policyRules || name === ENV.policyData) return hasPolicy && POLICY_PATHS.some((path) => value?.startsWith(`${path}/`));
   return env.some((added) => added.name === name && isSame(variable, added));
 }
 

@@ -2,6 +2,7 @@
 
 import { EXIT } from '../command.ts';
 import { paint } from '../diff.ts';
+import { plain } from '../plain.ts';
 import type { Mark, Step } from './steps.ts';
 
 /** What is said of one pod, or of an object that was to have some. */
@@ -22,9 +23,9 @@ const MARKS: Readonly<Record<Mark, string>> = {
 
 function block({ name, steps, problem }: Explained): string {
   const title = `${paint('bold', name)}\n`;
-  if (problem !== undefined) return `${title}  ${MARKS.no} not valid: ${problem}\n`;
+  if (problem !== undefined) return `${title}  ${MARKS.no} not valid: ${plain(problem)}\n`;
   const width = Math.max(...steps.map((step) => step.name.length));
-  return title + steps.map(({ mark, name: of, detail }) => `  ${MARKS[mark]} ${of.padEnd(width)}  ${detail}\n`).join('');
+  return title + steps.map(({ mark, name: of, detail }) => `  ${MARKS[mark]} ${of.padEnd(width)}  ${plain(detail)}\n`).join('');
 }
 
 export function text(explained: readonly Explained[]): string {

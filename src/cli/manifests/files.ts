@@ -1,10 +1,11 @@
 /** What a command line names, as kubectl takes it: files, folders, URLs and standard input. */
 
 import { isUtf8 } from 'node:buffer';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { UsageError } from '../../config/config.ts';
 import type { CommandLine, CommandOption } from '../command.ts';
+import { plain } from '../plain.ts';
 
 const EXTENSIONS = /\.(ya?ml|json)$/;
 
@@ -37,7 +38,7 @@ export function sourcesOf(flags: CommandLine['flags'], words: readonly string[])
   return { paths, recursive: flags.has('recursive') };
 }
 
-const URLS = /^https?:\/\//;
+const URLS = /^https?:\/\//i;
 
 /** A text, and what it is from, for messages. */
 export interface SourceText {
@@ -54,20 +55,24 @@ export async function readSources({ paths, recursive }: Sources): Promise<Source
   const texts: SourceText[] = [];
   for (const path of paths) {
     if (path === '-') texts.push({ source: 'stdin', text: readText(path) });
-    else if (URLS.test(path)) texts.push({ source: path, text: await download(path) });
+    else if (URLS.test(path)) texts.push(await download(path));
     else texts.push(...filesOf(path, recursive).map((file) => ({ source: file, text: readText(file) })));
   }
   return texts;
 }
 
 function filesOf(path: string, recursive: boolean): string[] {
+  let entries: Dirent[];
   try {
     if (!statSync(path).isDirectory()) return [path];
+    entries = readdirSync(path, { recursive, withFileTypes: true });
   } catch (error) {
     throw unreadable(path, error);
   }
-  const entries = readdirSync(path, { recursive, withFileTypes: true });
-  const files = entries.filter((entry) => EXTENSIONS.test(entry.name) && !entry.isDirectory());
+  const isFolder = (entry: Dirent): boolean =>
+    entry.isDirectory() ||
+    (entry.isSymbolicLink() && statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.isDirectory() === true);
+  const files = entries.filter((entry) => EXTENSIONS.test(entry.name) && !isFolder(entry));
   if (files.length === 0) {
     const deeper = recursive ? '' : ' of its own; -R takes those of folders in it';
     throw new UsageError([`${path}: the folder has no .yaml, .yml or .json files${deeper}`]);
@@ -78,10 +83,16 @@ function filesOf(path: string, recursive: boolean): string[] {
 const DOWNLOAD_TIMEOUT_MS = 30_000;
 const MOST_DOWNLOADED = 16 * 1024 * 1024;
 
-async function download(url: string): Promise<string> {
+/** Messages name a URL without its query, which may hold a secret. */
+async function download(path: string): Promise<SourceText> {
+  const url = URL.parse(path);
+  if (!url) throw new UsageError([`${JSON.stringify(path)}: it is no URL`]);
+  const source = `${url.origin}${url.pathname}`;
+  if (url.username !== '' || url.password !== '')
+    throw new UsageError([`${source}: a URL with credentials is not read: fetch it yourself, and give - for standard input`]);
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS) });
-    if (!response.ok) throw new Error(`HTTP ${response.status} ${response.statusText}`);
+    if (!response.ok) throw new Error(`HTTP ${response.status} ${plain(response.statusText)}`);
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     for await (const chunk of response.body ?? []) {
@@ -89,11 +100,11 @@ async function download(url: string): Promise<string> {
       if (bytes > MOST_DOWNLOADED) throw new Error(`it has more than ${MOST_DOWNLOADED} bytes`);
       chunks.push(chunk);
     }
-    return decode(url, Buffer.concat(chunks));
+    return { source, text: decode(source, Buffer.concat(chunks)) };
   } catch (error) {
     if (error instanceof UsageError) throw error;
     const { cause } = error as Error;
-    throw unreadable(url, cause instanceof Error ? cause : error);
+    throw unreadable(source, cause instanceof Error ? cause : error);
   }
 }
 

@@ -1,6 +1,7 @@
 /** The objects of a document: itself, or the items of a list. */
 
 import { escapePathComponent, unescapePathComponent } from 'fast-json-patch';
+import { plain } from '../plain.ts';
 
 /** What should be an object of Kubernetes. */
 export interface KubernetesObject {
@@ -28,10 +29,14 @@ export function objectsOf(document: unknown, pointer = ''): FoundObject[] {
   const { apiVersion, kind, items } = document as { apiVersion?: unknown; kind?: unknown; items?: unknown };
   if (typeof kind !== 'string' || !kind.endsWith('List') || !Array.isArray(items)) return [{ pointer, object: document }];
   const common = MIXED_LISTS.includes(kind) ? {} : { apiVersion, kind: kind.slice(0, -'List'.length) };
-  return items.flatMap((item: unknown, index) => {
-    const typed = typeof item === 'object' && item !== null ? { ...common, ...item } : item;
-    return objectsOf(typed, `${pointer}/items/${index}`);
-  });
+  return items.flatMap((item: unknown, index) => objectsOf(withType(item, common), `${pointer}/items/${index}`));
+}
+
+/** An item of a list with the type of the list, where it has none of its own. */
+function withType(item: unknown, { apiVersion, kind }: KubernetesObject): unknown {
+  if (typeof item !== 'object' || item === null) return item;
+  const own = item as KubernetesObject;
+  return { ...own, apiVersion: own.apiVersion || apiVersion, kind: own.kind || kind };
 }
 
 /** The group and kind of an object, such as `apps/Deployment`, or `/Pod` of the core group; undefined where it has no type. */
@@ -49,8 +54,8 @@ interface Named {
 /** The name of an object for messages: `Deployment agents/web`. */
 export function nameOf({ kind, metadata }: KubernetesObject): string {
   const { name, generateName, namespace } = (metadata ?? {}) as Named;
-  const shown = name ?? (generateName ? `${generateName}*` : '(no name)');
-  return `${kind ?? '(no kind)'} ${namespace ? `${namespace}/` : ''}${shown}`;
+  const shown = name !== undefined ? plain(name) : generateName ? `${plain(generateName)}*` : '(no name)';
+  return `${kind === undefined ? '(no kind)' : plain(kind)} ${namespace ? `${plain(namespace)}/` : ''}${shown}`;
 }
 
 /** What a pattern of JSON pointers finds in a value: `*` stands for each item of a list, and for each member of an object. */

@@ -38,9 +38,14 @@ export function kindsWith(paths: readonly string[] = []): Kinds {
   };
 }
 
-/** Whether a kind is one of Kubernetes' own that holds no pods. */
-export function holdsNoPods(groupKind: string): boolean {
-  return !Object.hasOwn(KINDS, groupKind) && OWN_GROUPS.includes(groupKind.slice(0, groupKind.indexOf('/')));
+/** Whether a kind is of one of Kubernetes' own groups, whose kinds that hold pods are all known. */
+export function isOwnKind(groupKind: string): boolean {
+  return OWN_GROUPS.includes(groupKind.slice(0, groupKind.indexOf('/')));
+}
+
+/** The known kind that differs from this one by its case only: an API server knows no other. */
+export function otherCase(groupKind: string): string | undefined {
+  return Object.keys(KINDS).find((known) => known.toLowerCase() === groupKind.toLowerCase() && known !== groupKind);
 }
 
 /** A pod, or the template of pods, inside an object. */
@@ -53,5 +58,6 @@ export interface FoundPod {
 /** The pods of an object of a kind. */
 export function podsOf(object: KubernetesObject, kind: Kind | undefined): FoundPod[] {
   const found = (kind?.templates ?? []).flatMap((pattern) => follow(object, pattern));
-  return found.map(({ pointer, value }) => ({ pointer, pod: value }));
+  // Patterns may overlap.
+  return [...new Map(found.map(({ pointer, value }) => [pointer, { pointer, pod: value }])).values()];
 }

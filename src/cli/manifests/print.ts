@@ -59,8 +59,8 @@ function asWritten(results: readonly Edited[]): string {
   for (const result of results) {
     const { manifest } = result;
     const text = textOf(result);
-    const isSeparated = /^(\s*(#[^\n]*)?\n)*---/.test(text);
-    if (manifest.isFirst && printed !== '' && !isSeparated) printed += printed.endsWith('\n') ? '---\n' : '\n---\n';
+    const needsSeparator = manifest.isFirst && printed !== '' && !/^(?:[^\S\n]*(?:#[^\n]*)?\n)*---/.test(text);
+    if (needsSeparator) printed += printed.endsWith('\n') ? '---\n' : '\n---\n';
     printed += text;
   }
   return printed;

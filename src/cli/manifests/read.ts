@@ -84,8 +84,10 @@ const parseJsonExactly = JSON.parse as (text: string, reviver: Reviver) => unkno
 const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
 
 /** An integer that a JavaScript number cannot hold stays as it was written. */
-const exact: Reviver = (_key, value, { source }) =>
-  source === undefined || !Number.isInteger(value) || Number.isSafeInteger(value) ? value : rawJSON(source);
+const exact: Reviver = (key, value, { source }) => {
+  if (key === '__proto__') throw new Error('no object of Kubernetes has a member "__proto__": remove it');
+  return source === undefined || !Number.isInteger(value) || Number.isSafeInteger(value) ? value : rawJSON(source);
+};
 
 /** What a document holds, in values that JSON.stringify writes without losing a digit. */
 function contentOf(document: Document): unknown {

@@ -7,6 +7,7 @@ import type { Operation } from 'fast-json-patch';
 import { didYouMean } from '../../config/arguments.ts';
 import { UsageError } from '../../config/config.ts';
 import { OPTIONS } from '../../config/options.ts';
+import { plain } from '../plain.ts';
 import { groupKindOf, type KubernetesObject } from './objects.ts';
 import type { Manifest } from './read.ts';
 
@@ -32,13 +33,17 @@ export function settingsIn(manifests: readonly Manifest[]): ReadonlyMap<string, 
     const { functionConfig } = value as { functionConfig?: FunctionConfig | null };
     if (!functionConfig) continue;
     if (groupKindOf(functionConfig) !== '/ConfigMap') {
-      problems.push(`${source}: functionConfig is a ${String(functionConfig.kind)}, expected a ConfigMap with options as its data`);
+      problems.push(
+        `${source}: functionConfig is ${plain(functionConfig.kind ?? functionConfig)}, expected a ConfigMap with settings as its data`,
+      );
       continue;
     }
     for (const [name, text] of Object.entries(functionConfig.data ?? {})) {
       if (!Object.hasOwn(OPTIONS, name))
-        problems.push(`${source}: functionConfig.data ${JSON.stringify(name)}: ${didYouMean(name, Object.keys(OPTIONS))}`);
-      else settings.set(name, [String(text)]);
+        problems.push(`${source}: functionConfig.data ${JSON.stringify(name)} is no setting: ${didYouMean(name, Object.keys(OPTIONS))}`);
+      else if (typeof text !== 'string')
+        problems.push(`${source}: functionConfig.data ${JSON.stringify(name)} is ${plain(text)}, expected a text: put it in quotes`);
+      else settings.set(name, [text]);
     }
   }
   if (problems.length > 0) throw new UsageError(problems);

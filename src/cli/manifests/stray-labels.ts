@@ -1,5 +1,6 @@
 /** Labels and annotations that were to make a sandbox, and make none: where no pod gets them, or under another key. */
 
+import { escapePathComponent } from 'fast-json-patch';
 import { nearestOf } from '../../config/near.ts';
 import {
   CONTAINER_ANNOTATION,
@@ -11,9 +12,10 @@ import {
   SANDBOX_LABEL,
   TWO_POD_LABELS,
 } from '../../sideload/contract.ts';
+import { plain } from '../plain.ts';
 import type { Kind } from './kinds.ts';
 import { follow, groupKindOf, type KubernetesObject } from './objects.ts';
-import { type FoundPod, holdsNoPods } from './pods.ts';
+import { type FoundPod, isOwnKind, otherCase } from './pods.ts';
 
 export interface Stray {
   /**
@@ -33,17 +35,22 @@ type Words = Readonly<Record<string, unknown>>;
  * @param pods those that were found in it
  */
 export function straysOf(object: KubernetesObject, kind: Kind | undefined, pods: readonly FoundPod[]): Stray[] {
-  const keys = pods.flatMap(({ pod }) => strayKeys(pod));
   const places = placesIn(object);
   const isOfPod = ({ pointer }: Place): boolean => pods.some((pod) => pointer === `${pod.pointer}/metadata/labels`);
-  if (places.length === 0 || places.some(isOfPod)) return keys;
-  return [...keys, ...strayPlaces(object, kind, places)];
+  const labelled = places.filter(isOfPod).map(({ pointer }) => pointer);
+  const keys = pods.flatMap(({ pod }) => strayKeys(pod));
+  const ownKeys = kind?.templates.length && labelled.length === 0 && pods.every(({ pointer }) => pointer !== '') ? strayKeys(object) : [];
+  const strays = places.filter((place) => !isOfPod(place)).flatMap((place) => strayAt(place, object, kind, pods, labelled));
+  return [...keys, ...ownKeys.filter(({ means }) => means === 'unguarded'), ...strays].map((stray) => ({
+    ...stray,
+    message: plain(stray.message),
+  }));
 }
 
 /** The label by which a mapping makes a sandbox of what gets it. */
 function sandboxLabelIn(labels: Words): string | undefined {
   const value = labels[SANDBOX_LABEL];
-  if (value !== undefined) return String(value) === 'false' ? undefined : SANDBOX_LABEL;
+  if (value !== undefined && value !== null) return value === 'false' || value === false ? undefined : SANDBOX_LABEL;
   if (labels[MANAGED_BY_LABEL] !== MANAGED_BY_OPENSHELL) return undefined;
   return TWO_POD_LABELS.some((label) => labels[label] !== undefined) ? undefined : MANAGED_BY_LABEL;
 }
@@ -64,28 +71,44 @@ function placesIn(value: unknown, pointer = ''): Place[] {
   const members = Object.entries(value).filter(([member]) => !SELECTS.test(member) && member !== 'annotations');
   return [
     ...(label === undefined ? [] : [{ pointer, label }]),
-    ...members.flatMap(([member, each]) => placesIn(each, `${pointer}/${member}`)),
+    ...members.flatMap(([member, each]) => placesIn(each, `${pointer}/${escapePathComponent(member)}`)),
   ];
 }
 
 const dotted = (pointer: string): string => pointer.slice(1).replaceAll('/', '.') || 'its top';
 
-function strayPlaces(object: KubernetesObject, kind: Kind | undefined, places: readonly Place[]): Stray[] {
+/** @param labelled where pods of the object have the label */
+function strayAt(
+  { pointer, label }: Place,
+  object: KubernetesObject,
+  kind: Kind | undefined,
+  pods: readonly FoundPod[],
+  labelled: readonly string[],
+): Stray[] {
   const groupKind = groupKindOf(object);
-  const [{ pointer, label } = { pointer: '', label: '' }] = places;
   const at = `label ${label} is at ${dotted(pointer)}`;
-  if (kind === undefined) {
-    if (groupKind !== undefined && holdsNoPods(groupKind)) return groupKind === '/Namespace' ? strayOnNamespace(object, at) : [];
-    if (groupKind === undefined)
-      return [{ means: 'unguarded', message: `${at} of a document without apiVersion and kind: write them, or remove the label` }];
-    const fix = `name its pod template (--template-path=${groupKind}=/POINTER), render it to pods first, or remove the label`;
-    return [{ means: 'unguarded', message: `${at}, and ${groupKind} is no kind that is known: ${fix}` }];
+  if (kind !== undefined) {
+    if (kind.labels.some((pattern) => follow(object, pattern).some((found) => found.pointer === pointer)))
+      return [
+        { means: 'admission', message: `${at}: the controller of ${groupKind} writes the pods, so only the webhook can inject them` },
+      ];
+    // Tools that label everything label what is around the templates, too.
+    const [, around] = /^(.*)\/metadata\/labels$/.exec(pointer) ?? [];
+    const below = pods.filter((pod) => around !== undefined && pod.pointer.startsWith(`${around}/`));
+    const isAround =
+      around !== undefined && (below.length === 0 || below.some((pod) => labelled.includes(`${pod.pointer}/metadata/labels`)));
+    if (isAround && kind.templates.length > 0 && labelled.length > 0) return [];
+    const right = [...kind.templates.map((template) => `${template}/metadata/labels`), ...kind.labels];
+    return [{ means: 'unguarded', message: `${at}, which its pods do not get: move it to ${right.map(dotted).join(' or ')}` }];
   }
-  const reaching = kind.labels.flatMap((pattern) => follow(object, pattern)).map((found) => found.pointer);
-  if (places.some((place) => reaching.includes(place.pointer)))
-    return [{ means: 'admission', message: `${at}: the controller of ${groupKind} writes the pods, so only the webhook can inject them` }];
-  const right = [...kind.templates.map((template) => `${template}/metadata/labels`), ...kind.labels];
-  return [{ means: 'unguarded', message: `${at}, which its pods do not get: move it to ${right.map(dotted).join(' or ')}` }];
+  if (groupKind === undefined)
+    return [{ means: 'unguarded', message: `${at} of a document without apiVersion and kind: write them, or remove the label` }];
+  const other = otherCase(groupKind);
+  if (other !== undefined) return [{ means: 'unguarded', message: `${at}, and the kind ${groupKind} is written ${other}` }];
+  if (groupKind === '/Namespace') return strayOnNamespace(object, at);
+  if (isOwnKind(groupKind) && pointer === '/metadata/labels') return [];
+  const fix = `name its pod template (--template-path=${groupKind}=/POINTER), render it to pods first, or remove the label`;
+  return [{ means: 'unguarded', message: `${at}, and ${groupKind} is no kind that is known: ${fix}` }];
 }
 
 function strayOnNamespace({ metadata }: KubernetesObject, at: string): Stray[] {
@@ -103,17 +126,21 @@ function nearest(key: string, ours: readonly string[]): string | undefined {
   return nearestOf(key, ours) ?? ours.find((each) => name !== undefined && each.endsWith(`/${name.toLowerCase()}`));
 }
 
+const wordsOf = (value: unknown): Words => (typeof value === 'object' && value !== null ? (value as Words) : {});
+
 function strayKeys(pod: unknown): Stray[] {
-  const { metadata } = (pod ?? {}) as { metadata?: { labels?: Words; annotations?: Words } };
-  const [labels, annotations] = [metadata?.labels ?? {}, metadata?.annotations ?? {}];
+  const { metadata } = (pod ?? {}) as { metadata?: { labels?: unknown; annotations?: unknown } };
+  const [labels, annotations] = [wordsOf(metadata?.labels), wordsOf(metadata?.annotations)];
   const strays: Stray[] = [];
   if (labels[SANDBOX_LABEL] === undefined && labels[MANAGED_BY_LABEL] === undefined) {
     if (annotations[SANDBOX_LABEL] !== undefined)
       strays.push({ means: 'unguarded', message: `${SANDBOX_LABEL} is an annotation: make it a label` });
     if (labels[NAMESPACE_LABEL] !== undefined)
       strays.push({ means: 'unguarded', message: `label ${NAMESPACE_LABEL} is for namespaces: a pod needs ${SANDBOX_LABEL}: "true"` });
-    for (const key of Object.keys(labels).filter((each) => nearest(each, [SANDBOX_LABEL])))
-      strays.push({ means: 'unguarded', message: `label ${key} is not known: the label of sandboxes is ${SANDBOX_LABEL}` });
+    for (const [key, value] of Object.entries(labels)) {
+      const near = nearest(key, value === MANAGED_BY_OPENSHELL ? [SANDBOX_LABEL, MANAGED_BY_LABEL] : [SANDBOX_LABEL]);
+      if (near) strays.push({ means: 'unguarded', message: `label ${key} is not known: the label of sandboxes is ${near}` });
+    }
   }
   for (const key of ANNOTATIONS.filter((each) => labels[each] !== undefined))
     strays.push({ means: 'ignored', message: `label ${key} is ignored: make it an annotation` });

@@ -1,7 +1,7 @@
 /** JSON Patch on a text of YAML: what the operations do not touch keeps its comments, order and form. */
 
 import { type Operation, unescapePathComponent } from 'fast-json-patch';
-import { type Document, isCollection, isMap, isSeq, type YAMLMap, type YAMLSeq } from 'yaml';
+import { type Document, isCollection, isMap, isScalar, isSeq, type Pair, type YAMLMap, type YAMLSeq } from 'yaml';
 import { parseYaml, writeOut } from './kubectl-yaml.ts';
 
 /** The block style's indentation of lists, as the text has it: two spaces or none. */
@@ -36,12 +36,19 @@ function applyToDocument(document: Document, operation: Operation): void {
   if (operation.op !== 'add' && operation.op !== 'replace' && operation.op !== 'remove')
     throw new Error(`operation ${operation.op} is not one of the webhook's`);
   if (!isSeq(parent)) {
-    if (node) parent.set(last, node);
-    else parent.delete(last);
+    const pair = pairOf(parent, last);
+    if (!node) parent.items = parent.items.filter((each) => each !== pair);
+    else if (pair) pair.value = node;
+    else parent.set(last, node);
     return;
   }
   const index = last === '-' ? parent.items.length : Number(last);
   parent.items.splice(index, operation.op === 'add' ? 0 : 1, ...(node ? [node] : []));
+}
+
+/** The member of a map that has this name as JSON: a key may be a number, a boolean or null. */
+function pairOf(map: YAMLMap, name: string): Pair | undefined {
+  return map.items.find(({ key }) => (isScalar(key) ? String(key.value ?? '') : String(key)) === name);
 }
 
 /** Finds a collection by its path; one that is absent, or null, is made. */
@@ -49,11 +56,12 @@ function collectionAt(document: Document, path: readonly string[]): YAMLMap | YA
   let node: unknown = document.contents;
   for (const member of path) {
     if (!isCollection(node)) break;
-    const key = isSeq(node) ? Number(member) : member;
-    let next: unknown = node.get(key, true);
+    const pair = isMap(node) ? pairOf(node, member) : undefined;
+    let next: unknown = isSeq(node) ? node.get(Number(member), true) : pair?.value;
     if (!isCollection(next)) {
       next = document.createNode({});
-      node.set(key, next);
+      if (pair) pair.value = next;
+      else node.set(isSeq(node) ? Number(member) : member, next);
     }
     node = next;
   }
