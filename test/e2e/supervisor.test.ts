@@ -481,8 +481,12 @@ describe('without the webhook, by admission policies alone,', () => {
     await kubectl(['delete', '-k', BASE, '--ignore-not-found', '--wait=false']);
     const { stdout } = spawnSync(process.execPath, [MAIN, 'admission-policy'], { encoding: 'utf8' });
     await kubectl(['apply', '-f', '-'], stdout);
-    const dryRun = ['create', '--dry-run=server', '-f', '-'];
-    await waitFor('the policies to inject', async () => (await cluster.controlPlane.kubectl(dryRun, sandbox('dry'))).code === 0);
+    // Until they are in force, nobody touches the pod, and then the backstop refuses it.
+    const dryRun = ['create', '--dry-run=server', '-o', 'json', '-f', '-'];
+    await waitFor('the policies to inject', async () => {
+      const { code, stdout } = await cluster.controlPlane.kubectl(dryRun, sandbox('dry'));
+      return code === 0 && stdout.includes('"openshell.ai/sideloaded"');
+    });
   }, 240_000);
 
   it.for([
