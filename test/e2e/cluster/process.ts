@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -29,7 +29,10 @@ process.on('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
 
-/** Starts a program; its output goes to a file. */
+/**
+ * Starts a program; its output goes to a file. It is written by the program itself: a pipe would be read by the test, and a kubelet
+ * would stand still while the test waits for a command.
+ */
 export function start(
   name: string,
   command: string,
@@ -37,16 +40,12 @@ export function start(
   logFile: string,
   env: NodeJS.ProcessEnv = process.env,
 ): Process {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });
   writeFileSync(logFile, '');
-  const log = createWriteStream(logFile, { flags: 'a' });
-  child.stdout.pipe(log, { end: false });
-  child.stderr.pipe(log, { end: false });
+  const log = openSync(logFile, 'a');
+  const child = spawn(command, args, { stdio: ['ignore', log, log], env });
+  closeSync(log);
   children.add(child);
-  // Both pipes have ended when a child closes; what came through them may still be on its way into the file.
-  const closed = once(child, 'close')
-    .then(() => new Promise<void>((written) => log.end(written)))
-    .finally(() => children.delete(child));
+  const closed = once(child, 'close').finally(() => children.delete(child));
   const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
   return {
     name,
