@@ -2,30 +2,19 @@
 
 import { LAYOUTS, METHODS } from '../sideload/contract.ts';
 import type { ArgumentSpec } from './arguments.ts';
+import { hosts, imagesWithoutTag, mirrors, policyRules, policySource, supervisorImage } from './image-values.ts';
 import {
   appArmorProfile,
   capabilities,
-  duration,
-  hosts,
-  id,
-  imagesWithoutTag,
-  integer,
-  ipAddress,
   methods,
-  mirrors,
   missingCommand,
-  objectName,
-  oneOf,
   pinnedEnv,
-  policyRules,
-  policySource,
-  port,
   secretKey,
   supervisorArgs,
   supervisorEnv,
-  supervisorImage,
   workdir,
-} from './values.ts';
+} from './sandbox-values.ts';
+import { duration, id, integer, ipAddress, objectName, oneOf, port } from './values.ts';
 
 export interface Option<T> extends ArgumentSpec {
   /** Environment variable; a flag wins over it. */
