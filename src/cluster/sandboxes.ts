@@ -2,7 +2,6 @@
 
 import type { V1Namespace, V1Pod } from '@kubernetes/client-node';
 import { NAMESPACE_LABEL } from '../sideload/contract.ts';
-import type { Pod } from '../sideload/pod.ts';
 import type { SideloadSettings } from '../sideload/settings.ts';
 import { isUnguarded } from '../sideload/unguarded.ts';
 import type { Connection } from './client.ts';
@@ -19,7 +18,7 @@ function unguardedPods(labelSelector: string, settings: SideloadSettings): Colle
     path: '/api/v1/pods',
     selectors: { labelSelector, fieldSelector: HAS_NOT_ENDED },
     // The client's classes carry dates; these come as JSON, which the core reads.
-    keep: (pod) => isUnguarded(pod as Pod, settings) || undefined,
+    keep: (pod) => isUnguarded(pod, settings) || undefined,
   };
 }
 

@@ -10,12 +10,13 @@ import type { SecureContextOptions } from 'node:tls';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Connection } from '../cluster/client.ts';
-import { type ClusterView, followCluster, NO_CLUSTER } from '../cluster/facts.ts';
+import { followCluster, NO_CLUSTER } from '../cluster/facts.ts';
 import type { OwnerEvents } from '../cluster/owner-events.ts';
 import type { Config } from '../config/config.ts';
 import { ExpectedError } from '../observe/expected-error.ts';
 import { followLastHour } from '../observe/last-hour.ts';
 import { createMetrics, type Metrics } from '../observe/metrics.ts';
+import { once } from '../observe/once.ts';
 import { onceAMinute } from '../observe/once-a-minute.ts';
 import type { ReadinessCheck } from '../observe/readiness.ts';
 import { watchFile } from '../observe/watched-file.ts';
@@ -50,18 +51,20 @@ export interface Running {
  */
 export async function startWebhook(config: Config, version: string, log: Logger, lostLines: () => number): Promise<Running> {
   if (config.tracing.problems.length > 0) throw new ExpectedError(config.tracing.problems.join('\n'));
-  const readPullSecret = config.preflight || config.certificates.source === 'self-managed' ? pullSecretReader() : undefined;
+  // The Kubernetes client is loaded only here, where there is a cluster to ask.
+  const connect = once(async () => (await import('../cluster/client.ts')).connectToServe());
+  const readPullSecret = config.preflight || config.certificates.source === 'self-managed' ? pullSecretReader(connect) : undefined;
   const images = await openImageSources(config, readPullSecret, loggedEvents(log));
   const metrics = createMetrics(version, lostLines, images.inFlight);
   const startedAt = new Date();
   const lastHour = followLastHour(metrics.outcomes);
-  const source = await openCertificateSource(config.certificates, (objects) => openTrustStore(objects, log), log, metrics);
-  const cluster = config.preflight ? await askCluster(config.namespace, log, metrics) : NO_CLUSTER;
+  const source = await openCertificateSource(config.certificates, (objects) => openTrustStore(connect, objects, log), log, metrics);
+  const cluster = config.preflight ? followCluster(await connect(), config.namespace, log, metrics) : NO_CLUSTER;
 
-  const stopCounting = config.countUnguarded ? await countUnguarded(config, log, metrics) : undefined;
+  const stopCounting = config.countUnguarded ? await countUnguarded(connect, config, log, metrics) : undefined;
   // OpenTelemetry is loaded only where it is used.
   const spans = config.tracing.enabled ? (await import('../observe/spans.ts')).openSpans(version, log) : undefined;
-  const ownerEvents = config.ownerEvents ? await tellOwners(log, metrics) : undefined;
+  const ownerEvents = config.ownerEvents ? await tellOwners(connect, log, metrics) : undefined;
 
   const { image } = config.sideload;
   const { fits, detail } = judgeSupervisorImage(image);
@@ -153,47 +156,35 @@ export async function startWebhook(config: Config, version: string, log: Logger,
   };
 }
 
-/** The Kubernetes client is loaded only here, where there is a cluster to ask. */
-async function openTrustStore(objects: TrustStoreNames, log: Logger): Promise<TrustStore> {
-  const [{ connectToServe }, { clusterTrustStore }] = await Promise.all([
-    import('../cluster/client.ts'),
-    import('../cluster/trust-store.ts'),
-  ]);
-  return clusterTrustStore(await connectToServe(), objects, log);
-}
-
-async function askCluster(namespace: string, log: Logger, metrics: Metrics): Promise<ClusterView> {
-  const { connectToServe } = await import('../cluster/client.ts');
-  return followCluster(await connectToServe(), namespace, log, metrics);
+async function openTrustStore(connect: () => Promise<Connection>, objects: TrustStoreNames, log: Logger): Promise<TrustStore> {
+  const { clusterTrustStore } = await import('../cluster/trust-store.ts');
+  return clusterTrustStore(await connect(), objects, log);
 }
 
 /** Returns a function that ends it. */
-async function countUnguarded({ namespace, sideload }: Config, log: Logger, metrics: Metrics): Promise<() => void> {
-  const [{ connectToServe }, { followUnguarded }] = await Promise.all([import('../cluster/client.ts'), import('../cluster/sandboxes.ts')]);
-  return followUnguarded(await connectToServe(), namespace, sideload, metrics.unguardedPods, (problem) => {
+async function countUnguarded(
+  connect: () => Promise<Connection>,
+  { namespace, sideload }: Config,
+  log: Logger,
+  metrics: Metrics,
+): Promise<() => void> {
+  const { followUnguarded } = await import('../cluster/sandboxes.ts');
+  return followUnguarded(await connect(), namespace, sideload, metrics.unguardedPods, (problem) => {
     metrics.apiServerFailure();
     log.warn({ problem }, 'sandboxes without their supervisor cannot be counted: docs/observability.md#unguarded-sandboxes');
   });
 }
 
-async function tellOwners(log: Logger, metrics: Metrics): Promise<OwnerEvents> {
-  const [{ connectToServe }, { openOwnerEvents }] = await Promise.all([
-    import('../cluster/client.ts'),
-    import('../cluster/owner-events.ts'),
-  ]);
-  return openOwnerEvents(await connectToServe(), log, metrics);
+async function tellOwners(connect: () => Promise<Connection>, log: Logger, metrics: Metrics): Promise<OwnerEvents> {
+  const { openOwnerEvents } = await import('../cluster/owner-events.ts');
+  return openOwnerEvents(await connect(), log, metrics);
 }
 
 /** The client is loaded with the first pull secret, unless it is there. */
-function pullSecretReader(): ImageSources['readPullSecret'] {
-  let cluster: Promise<Connection> | undefined;
+function pullSecretReader(connect: () => Promise<Connection>): ImageSources['readPullSecret'] {
   return async (namespace, name) => {
-    const [{ connectToServe }, { readPullSecret }] = await Promise.all([
-      import('../cluster/client.ts'),
-      import('../cluster/pull-secrets.ts'),
-    ]);
-    cluster ??= connectToServe();
-    return readPullSecret(await cluster, namespace, name);
+    const { readPullSecret } = await import('../cluster/pull-secrets.ts');
+    return readPullSecret(await connect(), namespace, name);
   };
 }
 

@@ -3,6 +3,7 @@
 import type { V1Deployment, V1MutatingWebhookConfiguration, V1Namespace, V1Pod } from '@kubernetes/client-node';
 import { type Cluster, call } from '../../cluster/client.ts';
 import type { Config } from '../../config/config.ts';
+import { once } from '../../observe/once.ts';
 import { NAMESPACE_LABEL } from '../../sideload/contract.ts';
 import type { SideloadSettings } from '../../sideload/settings.ts';
 import { type Deployed, readDeployed } from '../deployed.ts';
@@ -88,13 +89,5 @@ export function contextOf(
     }),
     labelledNamespaces,
     optedInNamespaces: async () => (await labelledNamespaces()).filter(({ metadata }) => metadata?.labels?.[NAMESPACE_LABEL] === 'enabled'),
-  };
-}
-
-function once<T>(read: () => Promise<T>): () => Promise<T> {
-  let reading: Promise<T> | undefined;
-  return () => {
-    reading ??= read();
-    return reading;
   };
 }
