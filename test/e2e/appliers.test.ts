@@ -4,19 +4,19 @@
  * of Argo CD. The programs themselves are not run.
  */
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { V1MutatingWebhook } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
 import { enforceAdmissions } from './admissions-enforcer.ts';
 import { CHART, find, type KubernetesObject, objectsOf } from './chart.ts';
 import { findArgoCdDiff, isOutOfSync } from './cluster/argo-cd-diff.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { gitopsDefinitions } from './cluster/gitops.ts';
 import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
+import { writeKustomization } from './kustomization.ts';
 import { kubeconfigOf } from './webhook.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -29,19 +29,7 @@ let cluster: ControlPlane;
 let webhook: Process | undefined;
 
 /** manifests/base with components. */
-function overlay(name: string, ...components: string[]): string {
-  const folder = join(dir, name);
-  mkdirSync(folder);
-  const from = (part: string): string => relative(folder, join(MANIFESTS, part));
-  const kustomization = {
-    apiVersion: 'kustomize.config.k8s.io/v1beta1',
-    kind: 'Kustomization',
-    resources: [from('base')],
-    components: components.map((component) => from(`components/${component}`)),
-  };
-  writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
-  return folder;
-}
+const overlay = (name: string, ...components: string[]): string => writeKustomization(join(dir, name), 'base', components);
 
 interface ManagedFields {
   readonly manager: string;

@@ -3,37 +3,26 @@
  * shown is that the autoscaler says so, keeps its bounds, and does no harm; and that nothing sets the number of replicas back.
  */
 
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { stringify } from 'yaml';
 import { findControllers } from './cluster/binaries.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { startControllerManager } from './cluster/controllers.ts';
 import { type Process, start, waitFor } from './cluster/process.ts';
+import { writeKustomization } from './kustomization.ts';
 
-const MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
+const _MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
 const SYSTEM = ['-n', 'openshell-system'];
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-autoscaling-'));
 let cluster: ControlPlane;
 let controllers: Process;
 
-/** Writes a kustomization of manifests/base, and returns its folder. */
-function kustomization(name: string, components: readonly string[]): string {
-  const folder = join(dir, name);
-  const from = (part: string): string => relative(folder, join(MANIFESTS, part));
-  mkdirSync(folder);
-  writeFileSync(
-    join(folder, 'kustomization.yaml'),
-    stringify({ resources: [from('base')], components: components.map((component) => from(`components/${component}`)) }),
-  );
-  return folder;
-}
-const BASE = kustomization('base', []);
-const AUTOSCALED = kustomization('autoscaled', ['autoscaling']);
+const BASE = writeKustomization(join(dir, 'base'), 'base');
+const AUTOSCALED = writeKustomization(join(dir, 'autoscaled'), 'base', ['autoscaling']);
 
 const apply = (folder: string): Promise<string> => cluster.run(['apply', '--validate=strict', '-k', folder]);
 const scale = (replicas: number): Promise<string> =>

@@ -1,13 +1,13 @@
 /** The Helm chart describes what manifests/ does, and hands each option on as it is written. No cluster is needed for that. */
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { V1ValidatingAdmissionPolicy } from '@kubernetes/client-node';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
+import { parse } from 'yaml';
 import { backstopLiterals } from '../../src/cli/backstop-literals.ts';
 import { judgeLiterals } from '../../src/cli/check/backstop.ts';
 import { judgePolicies } from '../../src/cli/check/policies.ts';
@@ -18,8 +18,9 @@ import { CHART, find, helm, isHook, type KubernetesObject, NAMESPACE, objectsOf,
 import { chartReadme } from './chart-readme.ts';
 import { findBinaries } from './cluster/binaries.ts';
 import { findHelm, HELM_VERSIONS } from './cluster/helm.ts';
+import { writeKustomization } from './kustomization.ts';
 
-const MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
+const _MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), 'sideload-chart-'));
 
 async function render(values: object = {}, release = RELEASE, namespace = NAMESPACE): Promise<KubernetesObject[]> {
@@ -47,16 +48,7 @@ function comparable(objects: readonly KubernetesObject[]): Record<string, unknow
 
 /** What kubectl makes of parts of manifests/. */
 function kustomize(name: string, resource: string, components: readonly string[]): KubernetesObject[] {
-  const folder = join(dir, name);
-  mkdirSync(folder);
-  const from = (part: string): string => relative(folder, join(MANIFESTS, part));
-  const kustomization = {
-    apiVersion: 'kustomize.config.k8s.io/v1beta1',
-    kind: 'Kustomization',
-    resources: [from(resource)],
-    components: components.map((component) => from(`components/${component}`)),
-  };
-  writeFileSync(join(folder, 'kustomization.yaml'), stringify(kustomization));
+  const folder = writeKustomization(join(dir, name), resource, components);
   return objectsOf(execFileSync(findBinaries().kubectl, ['kustomize', folder], { encoding: 'utf8' }));
 }
 

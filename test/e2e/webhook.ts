@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { V1MutatingWebhookConfiguration } from '@kubernetes/client-node';
 import { parse, stringify } from 'yaml';
@@ -8,6 +8,7 @@ import { CA_FILE, ensureLocalCertificates } from '../../src/tls/local.ts';
 import { namesOfService } from '../../src/tls/names.ts';
 import type { ControlPlane } from './cluster/control-plane.ts';
 import { type Process, start, waitFor } from './cluster/process.ts';
+import { writeKustomization } from './kustomization.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const BASE = fileURLToPath(new URL('../../manifests/base', import.meta.url));
@@ -94,8 +95,6 @@ export async function kubeconfigOf({ run }: ControlPlane, account = 'openshell-s
 
 /** Writes a kustomize overlay of manifests/base in which the API server calls a URL of this machine instead of the Service. */
 export function writeOverlay(dir: string, port: number): string {
-  const overlay = join(dir, 'overlay');
-  mkdirSync(overlay, { recursive: true });
   const caBundle = readFileSync(join(dir, 'tls', CA_FILE)).toString('base64');
   const { webhooks } = parse(readFileSync(join(BASE, 'webhook.yaml'), 'utf8')) as V1MutatingWebhookConfiguration;
   const patch = (webhooks ?? []).map(({ clientConfig }, entry) => ({
@@ -103,12 +102,6 @@ export function writeOverlay(dir: string, port: number): string {
     path: `/webhooks/${entry}/clientConfig`,
     value: { url: `https://127.0.0.1:${port}${clientConfig.service?.path}`, caBundle },
   }));
-  const kustomization = {
-    apiVersion: 'kustomize.config.k8s.io/v1beta1',
-    kind: 'Kustomization',
-    resources: [relative(overlay, BASE)],
-    patches: [{ target: { kind: 'MutatingWebhookConfiguration' }, patch: stringify(patch) }],
-  };
-  writeFileSync(join(overlay, 'kustomization.yaml'), stringify(kustomization));
-  return overlay;
+  const patches = [{ target: { kind: 'MutatingWebhookConfiguration' }, patch: stringify(patch) }];
+  return writeKustomization(join(dir, 'overlay'), 'base', [], { patches });
 }

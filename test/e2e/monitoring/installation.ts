@@ -1,17 +1,18 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import type { Pod } from '../../../src/sideload/pod.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
 import { freePorts, WAIT_FLAG, waitFor } from '../cluster/process.ts';
 import { monitoringDefinitions } from '../cluster/prometheus-operator.ts';
+import { writeKustomization } from '../kustomization.ts';
 import { kubeconfigOf } from '../webhook.ts';
 import { type Prometheus, startPrometheus } from './prometheus.ts';
 import { forwardTo, type Replica, replicaIn } from './replica.ts';
 
-const manifests = (path: string): string => fileURLToPath(new URL(`../../../manifests/${path}`, import.meta.url));
+const _manifests = (path: string): string => fileURLToPath(new URL(`../../../manifests/${path}`, import.meta.url));
 const ACCESS = { authorization: 'Bearer admin-token' };
 const NODE_INFO = { kubeletVersion: 'v1.36.3', containerRuntimeVersion: 'containerd://2.2.9', operatingSystem: 'linux' };
 
@@ -67,18 +68,10 @@ export async function startInstallation(dir: string, interval: number): Promise<
 async function install(cluster: ControlPlane, dir: string, port: number): Promise<void> {
   await cluster.run(['apply', '--server-side', ...monitoringDefinitions().flatMap((file) => ['-f', file])]);
   await cluster.run(['wait', '--for=condition=Established', 'crd', '--all', WAIT_FLAG]);
-  const overlay = join(dir, 'overlay');
-  mkdirSync(overlay);
   const clientConfig = { url: `https://127.0.0.1:${port}/mutate` };
   const patch = [0, 1, 2, 3].map((entry) => ({ op: 'replace', path: `/webhooks/${entry}/clientConfig`, value: clientConfig }));
-  const kustomization = {
-    apiVersion: 'kustomize.config.k8s.io/v1beta1',
-    kind: 'Kustomization',
-    resources: [relative(overlay, manifests('base'))],
-    components: ['monitoring', 'unguarded', 'owner-events'].map((component) => relative(overlay, manifests(`components/${component}`))),
-    patches: [{ target: { kind: 'MutatingWebhookConfiguration' }, patch: stringify(patch) }],
-  };
-  writeFileSync(join(overlay, 'kustomization.yaml'), stringify(kustomization));
+  const patches = [{ target: { kind: 'MutatingWebhookConfiguration' }, patch: stringify(patch) }];
+  const overlay = writeKustomization(join(dir, 'overlay'), 'base', ['monitoring', 'unguarded', 'owner-events'], { patches });
   await cluster.run(['apply', '--server-side', '--validate=strict', '-k', overlay]);
   for (const [name, nodeInfo] of Object.entries({
     'node-1': NODE_INFO,
