@@ -47,7 +47,6 @@ interface Wanted {
 function wantedOf(flags: CommandLine['flags']): Wanted {
   const [output] = flags.get('output') ?? [];
   const problems: string[] = [];
-  if (output !== undefined && output !== 'json') problems.push(`--output ${JSON.stringify(output)}: expected json`);
   const pre = flags.has('pre');
   if (pre && flags.has('namespace')) problems.push('--namespace: no pod is tried with --pre');
   const [text] = flags.get('wait') ?? [];

@@ -49,6 +49,15 @@ export function readCommandLine(
 ): CommandLine {
   const { flags, positionals, problems } = readArguments(args, { ...OPTIONS, ...options });
   const unknown = takesWords ? [] : positionals.map(unexpected);
-  const config = configOf({ flags, positionals, problems: [...unknown, ...problems] }, env);
+  const config = configOf({ flags, positionals, problems: [...unknown, ...problems, ...unlistedValues(flags, options)] }, env);
   return { flags, positionals, config };
+}
+
+/** Values that an option of the command does not understand. The settings read their own, which may come from the environment too. */
+function unlistedValues(flags: CommandLine['flags'], options: Command['options']): string[] {
+  return Object.entries(options).flatMap(([name, { values }]) =>
+    (flags.get(name) ?? [])
+      .filter((value) => values !== undefined && !values.includes(value))
+      .map((value) => `--${name} ${JSON.stringify(value)}: expected ${values?.join(', ')}`),
+  );
 }

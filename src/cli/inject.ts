@@ -1,19 +1,19 @@
 /** `openshell-sideload inject`: what the webhook would do to manifests, without a cluster. */
 
 import type { Operation } from 'fast-json-patch';
-import { configOf, UsageError } from '../config/config.ts';
 import { decide } from '../sideload/decide.ts';
 import { type Outcome, REFUSALS, SKIPS, type Warning } from '../sideload/outcome.ts';
 import { type SideloadSettings, UNKNOWN_CLUSTER } from '../sideload/settings.ts';
-import { type Command, type CommandLine, EXIT } from './command.ts';
+import type { Command, CommandLine } from './command.ts';
 import { paint } from './diff.ts';
 import { type ImageLookup, LOOKUP, openLookup } from './image-lookup.ts';
-import { SOURCES, sourcesOf } from './manifests/files.ts';
-import { type Holder, holdersIn } from './manifests/holders.ts';
+import { printAll, readInput } from './manifests/edit.ts';
+import { SOURCES } from './manifests/files.ts';
+import { type Holder, holdersIn, problemsIn } from './manifests/holders.ts';
 import { type Kinds, kindsWith, TEMPLATE_PATH } from './manifests/pods.ts';
-import { formatOf, PRINTING, printEdited } from './manifests/print.ts';
-import { type Manifest, readManifests } from './manifests/read.ts';
-import { resultOperations, settingsIn } from './manifests/resource-list.ts';
+import { PRINTING } from './manifests/print.ts';
+import type { Manifest } from './manifests/read.ts';
+import { resultOperations } from './manifests/resource-list.ts';
 import { plain } from './plain.ts';
 
 /** What becomes of one pod of a document. */
@@ -54,11 +54,7 @@ export async function injectManifest(
   const warnings = decisions.flatMap(({ name, outcome }) =>
     'warnings' in outcome ? (outcome.warnings ?? []).map(({ code, message }) => `${name} (${code}): ${message}`) : [],
   );
-  const results = resultOperations(
-    manifest,
-    warnings.map((message) => ({ message, severity: 'warning' })),
-  );
-  return { manifest, holders, decisions, operations: [...operations, ...results] };
+  return { manifest, holders, decisions, operations: [...operations, ...resultOperations(manifest, warnings)] };
 }
 
 function warningLines(name: string, warnings: readonly Warning[] | undefined): string {
@@ -94,47 +90,27 @@ function report({ holders, decisions }: Injected): string {
   return [...decisions.map(decisionLines), ...strays].join('');
 }
 
-/**
- * Says why nothing is printed; undefined where everything can be.
- *
- * @throws UsageError where a pod is not valid
- */
-function whyNothing(results: readonly Injected[]): string | undefined {
-  const pods = results.flatMap(({ holders }) => holders.flatMap((holder) => holder.pods));
-  const problems = pods.filter(({ problem }) => problem !== undefined).map(({ name, problem }) => `${name} is not valid: ${problem}`);
-  if (problems.length > 0) throw new UsageError(problems);
+/** How many pods keep the manifests from being printed, by what is wrong with them. */
+function obstaclesIn(results: readonly Injected[]): [number, string][] {
   const strays = results.flatMap(({ holders }) => holders.flatMap((holder) => holder.strays)).filter(({ means }) => means !== 'ignored');
   const refused = results.flatMap(({ decisions }) => decisions).filter(({ outcome }) => outcome.verdict === 'refuse');
   const waiting = refused.filter(({ outcome }) => outcome.verdict === 'refuse' && outcome.needs).length;
-  const counts: [number, string][] = [
+  return [
     [refused.length - waiting, 'refused'],
     [waiting, 'not looked up'],
     [strays.length, 'labelled where it does not count'],
   ];
-  const parts = counts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
-  return parts.length > 0 ? parts.join(', ') : undefined;
 }
 
-async function run({ flags, positionals }: CommandLine): Promise<number> {
-  const format = formatOf(flags);
-  const kinds = kindsWith(flags.get('template-path'));
-  const manifests = await readManifests(sourcesOf(flags, positionals));
-  // What the command line says wins over what a function is given.
-  const config = configOf({ flags: new Map([...settingsIn(manifests), ...flags]), positionals: [], problems: [] }, process.env);
-  const lookUp = await openLookup(config, flags.has('lookup'));
+async function run(line: CommandLine): Promise<number> {
+  const { manifests, kinds, format, config } = await readInput(line);
+  const lookUp = await openLookup(config, line.flags.has('lookup'));
   const results: Injected[] = [];
   for (const manifest of manifests) results.push(await injectManifest(manifest, config.sideload, kinds, lookUp));
   process.stderr.write(results.map(report).join(''));
-  if (results.every(({ holders }) => holders.every(({ pods }) => pods.length === 0)))
-    process.stderr.write('no Pod and no kind with a pod template: nothing to inject\n');
-  const reason = whyNothing(results);
-  if (reason !== undefined) {
-    // A user who pipes this into kubectl must not get a part of it, least of all the part without a supervisor.
-    process.stderr.write(`${reason}: nothing is printed\n`);
-    return EXIT.failed;
-  }
-  process.stdout.write(printEdited(results, format));
-  return EXIT.done;
+  const pods = results.flatMap(({ holders }) => holders.flatMap((holder) => holder.pods));
+  if (pods.length === 0) process.stderr.write('no Pod and no kind with a pod template: nothing to inject\n');
+  return printAll(results, format, problemsIn(pods), obstaclesIn(results));
 }
 
 export const inject: Command = {

@@ -95,7 +95,6 @@ function runConfigMap({ flags, positionals }: CommandLine): number {
     ...(namespace !== undefined && !isNamespaceName(namespace)
       ? [`-n ${JSON.stringify(namespace)}: no name of a namespace; use lower-case letters, digits and -, at most 63`]
       : []),
-    ...(OUTPUTS.includes(output as (typeof OUTPUTS)[number]) ? [] : [`--output ${JSON.stringify(output)}: expected ${OUTPUTS.join(', ')}`]),
     ...onlyFor('check', flags, ['strict']),
   ];
   if (problems.length > 0 || name === undefined || file === undefined) throw new UsageError(problems);

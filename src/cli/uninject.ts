@@ -1,24 +1,23 @@
 /** `openshell-sideload uninject`: takes the supervisor out of manifests again. */
 
 import type { Operation } from 'fast-json-patch';
-import { configOf, UsageError } from '../config/config.ts';
 import type { SideloadSettings } from '../sideload/settings.ts';
 import { uninject as decide } from '../sideload/uninject.ts';
-import { type Command, type CommandLine, EXIT } from './command.ts';
+import type { Command, CommandLine } from './command.ts';
 import { paint } from './diff.ts';
-import { SOURCES, sourcesOf } from './manifests/files.ts';
-import { holdersIn } from './manifests/holders.ts';
+import { printAll, readInput } from './manifests/edit.ts';
+import { SOURCES } from './manifests/files.ts';
+import { type HeldPod, holdersIn, problemsIn } from './manifests/holders.ts';
 import { type Kinds, kindsWith, TEMPLATE_PATH } from './manifests/pods.ts';
-import { type Edited, formatOf, PRINTING, printEdited } from './manifests/print.ts';
-import { type Manifest, readManifests } from './manifests/read.ts';
-import { settingsIn } from './manifests/resource-list.ts';
+import { type Edited, PRINTING } from './manifests/print.ts';
+import type { Manifest } from './manifests/read.ts';
 import { strayPlaces } from './manifests/stray-supervisors.ts';
 import { plain } from './plain.ts';
 
 interface Uninjected extends Edited {
+  readonly pods: readonly HeldPod[];
   /** Lines for people. */
   readonly report: readonly string[];
-  readonly problems: readonly string[];
   /** Pods from which no supervisor can be taken. */
   readonly failed: number;
 }
@@ -27,7 +26,6 @@ interface Uninjected extends Edited {
 export function uninjectManifest(manifest: Manifest, settings: SideloadSettings, kinds: Kinds = kindsWith()): Uninjected {
   const operations: Operation[] = [];
   const report: string[] = [];
-  const problems: string[] = [];
   let failed = 0;
   const pods = holdersIn(manifest, kinds).flatMap((holder) => holder.pods);
   for (const place of strayPlaces(manifest, pods)) {
@@ -37,10 +35,7 @@ export function uninjectManifest(manifest: Manifest, settings: SideloadSettings,
     );
   }
   for (const { name, pointer, pod, problem } of pods) {
-    if (problem !== undefined) {
-      problems.push(`${name} is not valid: ${problem}`);
-      continue;
-    }
+    if (problem !== undefined) continue;
     const outcome = decide(pod, settings);
     switch (outcome.found) {
       case 'nothing':
@@ -57,29 +52,18 @@ export function uninjectManifest(manifest: Manifest, settings: SideloadSettings,
         operations.push(...outcome.operations.map((operation) => ({ ...operation, path: `${pointer}${operation.path}` })));
     }
   }
-  return { manifest, operations, report, problems, failed };
+  return { manifest, operations, pods, report, failed };
 }
 
-async function run({ flags, positionals }: CommandLine): Promise<number> {
-  const format = formatOf(flags);
-  const kinds = kindsWith(flags.get('template-path'));
-  const manifests = await readManifests(sourcesOf(flags, positionals));
-  // What the command line says wins over what a function is given.
-  const { sideload } = configOf({ flags: new Map([...settingsIn(manifests), ...flags]), positionals: [], problems: [] }, process.env);
-  const results = manifests.map((manifest) => uninjectManifest(manifest, sideload, kinds));
+async function run(line: CommandLine): Promise<number> {
+  const { manifests, kinds, format, config } = await readInput(line);
+  const results = manifests.map((manifest) => uninjectManifest(manifest, config.sideload, kinds));
   const lines = results.flatMap(({ report }) => report);
   process.stderr.write(
-    (lines.length > 0 ? lines : ['no Pod and no kind with a pod template: nothing to take out']).map((line) => `${line}\n`).join(''),
+    (lines.length > 0 ? lines : ['no Pod and no kind with a pod template: nothing to take out']).map((text) => `${text}\n`).join(''),
   );
-  const problems = results.flatMap((result) => result.problems);
-  if (problems.length > 0) throw new UsageError(problems);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
-  if (failed > 0) {
-    process.stderr.write(`${failed} not taken out: nothing is printed\n`);
-    return EXIT.failed;
-  }
-  process.stdout.write(printEdited(results, format));
-  return EXIT.done;
+  return printAll(results, format, problemsIn(results.flatMap(({ pods }) => pods)), [[failed, 'not taken out']]);
 }
 
 export const uninject: Command = {

@@ -1,14 +1,12 @@
 /** `openshell-sideload version`: of this program, of the webhook in the cluster, and of the cluster. */
 
 import { readServerVersion } from '../cluster/image-volumes.ts';
-import { UsageError } from '../config/config.ts';
 import { CLUSTER_ACCESS, openCluster } from './cluster-options.ts';
 import { type Command, type CommandLine, EXIT } from './command.ts';
 import { readDeployed } from './deployed.ts';
 
 async function run({ flags, config }: CommandLine, client: string): Promise<number> {
   const output = flags.get('output')?.[0];
-  if (output !== undefined && output !== 'json') throw new UsageError([`--output ${JSON.stringify(output)}: expected json`]);
   const isJson = output === 'json';
   if (flags.has('client')) {
     process.stdout.write(isJson ? `${JSON.stringify({ client }, null, 2)}\n` : `client: ${client}\n`);

@@ -22,22 +22,26 @@ const MOST_PODS = 10_000;
 /**
  * Reads objects of a kind.
  *
- * @returns at most MOST_OBJECTS of a list
+ * @returns at most MOST_OBJECTS of a list, and whether there may be others: of kinds that it does not know, the client does not tell
  * @throws ApiError when there is none of that name, or the API server refuses
  */
-export async function readObjects({ k8s, config }: Cluster, resource: Resource, choice: Choice): Promise<KubernetesObject[]> {
+export async function readObjects(
+  { k8s, config }: Cluster,
+  resource: Resource,
+  choice: Choice,
+): Promise<{ objects: KubernetesObject[]; more: boolean }> {
   const api = k8s.KubernetesObjectApi.makeApiClient(config);
   const { apiVersion, kind } = resource;
   const { namespace, name, selector } = choice;
   if (name !== undefined) {
     const request = api.read({ apiVersion, kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } });
-    return [{ ...(await call(`read ${kind} ${namespace}/${name}`, request)), apiVersion, kind }];
+    return { objects: [{ ...(await call(`read ${kind} ${namespace}/${name}`, request)), apiVersion, kind }], more: false };
   }
   const where = namespace === undefined ? 'all namespaces' : `namespace ${namespace}`;
   const request = api.list(apiVersion, kind, namespace, undefined, undefined, undefined, undefined, selector, MOST_OBJECTS);
   const { items } = await call(`list ${kind}s of ${where}`, request);
   // The items of a list of one kind leave it out.
-  return items.map((item) => ({ ...item, apiVersion, kind }));
+  return { objects: items.map((item) => ({ ...item, apiVersion, kind })), more: items.length >= MOST_OBJECTS };
 }
 
 /** Controllers between a workload and its pods. */
@@ -52,9 +56,13 @@ const controllerOf = (metadata: V1ObjectMeta | undefined): string | undefined =>
 /**
  * The pods of each controller of a namespace, by its UID: its own, and those of the ReplicaSets and Jobs that it controls.
  *
+ * @returns also whether the namespace has other pods, which were not read
  * @throws ApiError when the API server refuses
  */
-export async function podsByController(cluster: Cluster, namespace: string): Promise<ReadonlyMap<string, readonly V1Pod[]>> {
+export async function podsByController(
+  cluster: Cluster,
+  namespace: string,
+): Promise<{ readonly pods: ReadonlyMap<string, readonly V1Pod[]>; readonly more: boolean }> {
   const { k8s, config } = cluster;
   const api = k8s.KubernetesObjectApi.makeApiClient(config);
   const above = new Map<string, string>();
@@ -65,10 +73,14 @@ export async function podsByController(cluster: Cluster, namespace: string): Pro
       if (metadata?.uid !== undefined && controller !== undefined) above.set(metadata.uid, controller);
     }
   }
-  const { pods } = await listPods(cluster, namespace, [''], MOST_PODS);
+  const { pods, more } = await listPods(cluster, namespace, [''], MOST_PODS);
   const found = new Map<string, V1Pod[]>();
   for (const pod of pods) {
-    for (let uid = controllerOf(pod.metadata); uid !== undefined; uid = above.get(uid)) found.set(uid, [...(found.get(uid) ?? []), pod]);
+    for (let uid = controllerOf(pod.metadata); uid !== undefined; uid = above.get(uid)) {
+      const known = found.get(uid);
+      if (known) known.push(pod);
+      else found.set(uid, [pod]);
+    }
   }
-  return found;
+  return { pods: found, more };
 }

@@ -72,7 +72,7 @@ export function uninject(pod: Pod, settings: SideloadSettings): Uninjected {
     return problem(
       `container ${name} names a supervisor a second time, in its program, a probe or a hook, which inject does not write: take that out first`,
     );
-  const installers = existing.method ? findInstallers(spec, container, existing, existing.method, settings) : [];
+  const installers = findInstallers(spec, container, existing, existing.method, settings);
   if (isRefusal(installers)) return problem(installers.message);
 
   const path = `/spec/containers/${choice.index}`;
@@ -90,7 +90,6 @@ export function uninject(pod: Pod, settings: SideloadSettings): Uninjected {
   const isOurs = ({ name, mountPath }: { name?: string | null | undefined; mountPath?: string | null | undefined }): boolean =>
     placed.some(([volume, at]) => name === volume && absolutePath(mountPath ?? '') === at);
   const mounted = new Set((container.volumeMounts ?? []).filter(isOurs).map(({ name }) => name));
-  mounted.add(existing.volumeName);
   for (const name of stillMounted(spec, choice.index, installers, isOurs)) mounted.delete(name);
   return {
     found: 'supervisor',

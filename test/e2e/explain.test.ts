@@ -202,6 +202,13 @@ describe('explain KIND/NAME', () => {
     expect(names('deploy', '-A', '-l', 'openshell.ai/sandbox')).toEqual(['Deployment agents/misplaced']);
   });
 
+  it('says of each object that has no pods that it has none', async () => {
+    for (const name of ['none-a', 'none-b']) await cluster.run(['create', 'configmap', name, '-n', 'agents']);
+    const { code, lines } = explain(['cm/none-a', 'cm/none-b', '-n', 'agents']);
+    const none = '  ? pods  it has none, and no pod template that is known';
+    expect([code, ...lines]).toEqual([0, 'ConfigMap agents/none-a', none, '', 'ConfigMap agents/none-b', none]);
+  });
+
   it('is JSON for programs, with the same end', () => {
     const { code, stdout } = explain(['pod/web-1-a', '-n', 'agents', '-o', 'json']);
     expect(code).toBe(1);

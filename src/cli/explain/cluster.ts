@@ -7,15 +7,14 @@ import { type Choice, podsByController, readObjects } from '../../cluster/object
 import { listPods, SANDBOX_SELECTORS } from '../../cluster/pods.ts';
 import { UsageError } from '../../config/config.ts';
 import { ExpectedError } from '../../observe/expected-error.ts';
-import { type Pod, podShape } from '../../sideload/pod.ts';
+import type { Pod } from '../../sideload/pod.ts';
 import { settingsIn } from '../../sideload/settings.ts';
-import { misfit } from '../../sideload/shape.ts';
 import { openCluster } from '../cluster-options.ts';
 import type { CommandLine } from '../command.ts';
 import { openLookup } from '../image-lookup.ts';
-import { groupKindOf, nameOf } from '../manifests/objects.ts';
-import { kindsWith, podsOf } from '../manifests/pods.ts';
-import { straysOf } from '../manifests/stray-labels.ts';
+import { holderOf } from '../manifests/holders.ts';
+import { nameOf } from '../manifests/objects.ts';
+import { kindsWith } from '../manifests/pods.ts';
 import { withStrays } from './manifests.ts';
 import type { Explained } from './report.ts';
 import { explainPod, type Step, strayStep } from './steps.ts';
@@ -46,16 +45,18 @@ export function wantedOf(words: readonly string[]): Wanted[] {
 /** Of a list; more are not explained. */
 const MOST_PODS = 500;
 
-/** Reads what the words of a command line name. */
-async function readWanted(cluster: Cluster, { kind, name }: Wanted, choice: Omit<Choice, 'name'>): Promise<KubernetesObject[]> {
-  const resource: Resource | undefined = await findResource(cluster, kind);
-  if (!resource?.namespaced)
-    throw new UsageError([`${JSON.stringify(kind)}: the API server has no such kind in namespaces: kubectl api-resources lists them`]);
-  if (name !== undefined || resource.kind !== 'Pod') return readObjects(cluster, resource, { ...choice, name });
+interface Read {
+  readonly objects: readonly KubernetesObject[];
+  /** Whether there may be others, which were not read. */
+  readonly more: boolean;
+}
+
+/** Reads the objects of a kind that a command line chooses; of pods, without a selector, the sandboxes. */
+async function readChosen(cluster: Cluster, resource: Resource, choice: Choice): Promise<Read> {
+  if (choice.name !== undefined || resource.kind !== 'Pod') return readObjects(cluster, resource, choice);
   const selectors = choice.selector === '' ? SANDBOX_SELECTORS : [choice.selector];
   const { pods, more } = await listPods(cluster, choice.namespace, selectors, MOST_PODS);
-  if (more) process.stderr.write(`more than ${MOST_PODS} pods: others are not explained; -n or -l chooses fewer\n`);
-  return pods.map((pod) => ({ ...pod, apiVersion: 'v1', kind: 'Pod' }));
+  return { objects: pods.map((pod) => ({ ...pod, apiVersion: 'v1', kind: 'Pod' })), more };
 }
 
 /** The namespace that a command line means; undefined: all. */
@@ -86,8 +87,16 @@ export async function explainCluster({ flags, positionals, config }: CommandLine
     throw new UsageError(['a name does not go together with -A or -l']);
   const cluster = await openCluster(flags);
   const chosen = { namespace: namespaceOf(cluster, flags), selector };
+  const resources = remembered((kind) => findResource(cluster, kind));
   const objects: KubernetesObject[] = [];
-  for (const each of wanted) objects.push(...(await readWanted(cluster, each, chosen)));
+  for (const { kind, name } of wanted) {
+    const resource = await resources(kind);
+    if (!resource?.namespaced)
+      throw new UsageError([`${JSON.stringify(kind)}: the API server has no such kind in namespaces: kubectl api-resources lists them`]);
+    const read = await readChosen(cluster, resource, { ...chosen, name });
+    if (read.more) process.stderr.write(`only the first ${read.objects.length} ${kind} are explained; -n or -l chooses fewer\n`);
+    objects.push(...read.objects);
+  }
   const [first] = objects;
   if (!first) {
     const where = chosen.namespace === undefined ? 'any namespace' : `namespace ${chosen.namespace}`;
@@ -111,31 +120,27 @@ export async function explainCluster({ flags, positionals, config }: CommandLine
   const explain = async (object: KubernetesObject): Promise<readonly Explained[]> => {
     const { metadata } = object;
     const namespace = await namespaces(metadata?.namespace ?? '');
-    const kind = kinds(groupKindOf(object));
     // As JSON holds it: the client's classes carry dates.
-    const stored = JSON.parse(JSON.stringify(object)) as typeof object;
-    const found = podsOf(stored, kind);
+    const { name: holder, pods, strays } = holderOf(JSON.parse(JSON.stringify(object)) as typeof object, kinds);
+    const created = object.kind === 'Pod' ? metadata?.creationTimestamp : undefined;
     const explained: Explained[] = [];
-    for (const { pointer, pod } of found) {
-      const path = pointer.slice(1).replaceAll('/', '.');
-      const name = found.length > 1 ? `${nameOf(object)} ${path}` : nameOf(object);
-      const problem = misfit(podShape, pod, path);
-      const created = object.kind === 'Pod' ? metadata?.creationTimestamp : undefined;
-      explained.push(problem === undefined ? { name, steps: await steps(pod as Pod, namespace, created) } : { name, steps: [], problem });
-    }
-    return withStrays(nameOf(object), explained, straysOf(stored, kind, found).map(strayStep));
+    for (const { name, pod, problem } of pods)
+      explained.push(problem === undefined ? { name, steps: await steps(pod, namespace, created) } : { name, steps: [], problem });
+    return withStrays(holder, explained, strays.map(strayStep));
+  };
+  const explainWithPods = async (object: KubernetesObject): Promise<readonly Explained[]> => {
+    const own = await explain(object);
+    if (object.kind === 'Pod') return own;
+    const { pods, more } = await controlled(object.metadata?.namespace ?? '');
+    if (more) process.stderr.write(`namespace ${object.metadata?.namespace} has more pods than are read: some are not explained\n`);
+    const ofPods: Explained[] = [];
+    for (const pod of pods.get(object.metadata?.uid ?? '') ?? [])
+      ofPods.push(...(await explain({ ...pod, apiVersion: 'v1', kind: 'Pod' })));
+    const all = [...own, ...ofPods];
+    const none: Step = { mark: 'unknown', name: 'pods', detail: 'it has none, and no pod template that is known' };
+    return all.length > 0 ? all : [{ name: nameOf(object), steps: [none] }];
   };
   const all: Explained[] = [];
-  for (const object of objects) {
-    all.push(...(await explain(object)));
-    if (object.kind === 'Pod') continue;
-    const pods = (await controlled(object.metadata?.namespace ?? '')).get(object.metadata?.uid ?? '') ?? [];
-    for (const pod of pods) all.push(...(await explain({ ...pod, apiVersion: 'v1', kind: 'Pod' })));
-    if (all.length === 0)
-      all.push({
-        name: nameOf(object),
-        steps: [{ mark: 'unknown', name: 'pods', detail: 'it has none, and no pod template that is known' }],
-      });
-  }
+  for (const object of objects) all.push(...(await explainWithPods(object)));
   return all;
 }

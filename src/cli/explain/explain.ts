@@ -16,7 +16,6 @@ async function run(line: CommandLine): Promise<number> {
   const output = flags.get('output')?.[0];
   const isCluster = positionals.length > 0 || flags.has('selector') || flags.has('all-namespaces');
   const problems = [
-    ...(output !== undefined && output !== 'json' ? [`--output ${JSON.stringify(output)}: expected json`] : []),
     ...(flags.has('filename') || isCluster ? [] : ['nothing to explain: give -f FILE, KIND/NAME such as pod/web or deploy/web, or -A']),
     ...(flags.has('filename')
       ? CLUSTER_ONLY.filter((name) => flags.has(name)).map((name) => `--${name} does not go together with -f`)

@@ -3,7 +3,7 @@
 import { type Pod, podShape } from '../../sideload/pod.ts';
 import { misfit } from '../../sideload/shape.ts';
 import { plain } from '../plain.ts';
-import { groupKindOf, nameOf, objectsOf } from './objects.ts';
+import { groupKindOf, type KubernetesObject, nameOf, objectsOf } from './objects.ts';
 import { type Kinds, podsOf } from './pods.ts';
 import type { Manifest } from './read.ts';
 import { type Stray, straysOf } from './stray-labels.ts';
@@ -27,22 +27,36 @@ export interface Holder {
   readonly strays: readonly Stray[];
 }
 
+/**
+ * Finds what an object holds.
+ *
+ * @param object as JSON
+ * @param source what its name begins with
+ * @param pointer from the document to the object
+ */
+export function holderOf(object: KubernetesObject, kinds: Kinds, source = '', pointer = ''): Holder {
+  const kind = kinds(groupKindOf(object));
+  const found = podsOf(object, kind);
+  const name = `${source}${nameOf(object)}`;
+  const pods = found.map(({ pointer: own, pod }): HeldPod => {
+    const path = own.slice(1).replaceAll('/', '.');
+    return {
+      name: found.length > 1 ? `${name} ${plain(path)}` : name,
+      pointer: `${pointer}${own}`,
+      problem: misfit(podShape, pod, path),
+      pod: pod as Pod,
+    };
+  });
+  const { namespace } = (object.metadata ?? {}) as { namespace?: string };
+  return { name, namespace, pods, strays: straysOf(object, kind, found) };
+}
+
 /** Finds what a document holds. */
 export function holdersIn({ source, value }: Manifest, kinds: Kinds): Holder[] {
-  return objectsOf(value).map(({ pointer, object }) => {
-    const kind = kinds(groupKindOf(object));
-    const found = podsOf(object, kind);
-    const name = `${plain(source)} ${nameOf(object)}`;
-    const pods = found.map(({ pointer: own, pod }): HeldPod => {
-      const path = own.slice(1).replaceAll('/', '.');
-      return {
-        name: found.length > 1 ? `${name} ${plain(path)}` : name,
-        pointer: `${pointer}${own}`,
-        problem: misfit(podShape, pod, path),
-        pod: pod as Pod,
-      };
-    });
-    const { namespace } = (object.metadata ?? {}) as { namespace?: string };
-    return { name, namespace, pods, strays: straysOf(object, kind, found) };
-  });
+  return objectsOf(value).map(({ pointer, object }) => holderOf(object, kinds, `${plain(source)} `, pointer));
+}
+
+/** What is wrong with pods that are not valid. */
+export function problemsIn(pods: readonly HeldPod[]): string[] {
+  return pods.filter(({ problem }) => problem !== undefined).map(({ name, problem }) => `${name} is not valid: ${problem}`);
 }

@@ -50,15 +50,10 @@ export function settingsIn(manifests: readonly Manifest[]): ReadonlyMap<string, 
   return settings;
 }
 
-/** What a function says of an object, beside what it did to it. */
-export interface FunctionResult {
-  readonly message: string;
-  readonly severity: 'warning' | 'info';
-}
-
-/** The operation that adds results to a ResourceList; none where there are none. */
-export function resultOperations(manifest: Manifest, results: readonly FunctionResult[]): Operation[] {
-  if (!isResourceList(manifest) || results.length === 0) return [];
+/** The operation that adds warnings to the results of a ResourceList; none where there are none. */
+export function resultOperations(manifest: Manifest, warnings: readonly string[]): Operation[] {
+  if (!isResourceList(manifest) || warnings.length === 0) return [];
   const before = (manifest.value as { results?: unknown }).results;
+  const results = warnings.map((message) => ({ message, severity: 'warning' }));
   return [{ op: 'add', path: '/results', value: [...(Array.isArray(before) ? before : []), ...results] }];
 }

@@ -35,16 +35,31 @@ type Words = Readonly<Record<string, unknown>>;
  * @param pods those that were found in it
  */
 export function straysOf(object: KubernetesObject, kind: Kind | undefined, pods: readonly FoundPod[]): Stray[] {
+  const ofPods = new Set(pods.map(({ pointer }) => `${pointer}/metadata/labels`));
   const places = placesIn(object);
-  const isOfPod = ({ pointer }: Place): boolean => pods.some((pod) => pointer === `${pod.pointer}/metadata/labels`);
-  const labelled = places.filter(isOfPod).map(({ pointer }) => pointer);
+  const known: Known = {
+    object,
+    kind,
+    pods,
+    labelled: new Set(places.filter(({ pointer }) => ofPods.has(pointer)).map(({ pointer }) => pointer)),
+    written: new Set(kind?.labels.flatMap((pattern) => follow(object, pattern).map(({ pointer }) => pointer))),
+  };
   const keys = pods.flatMap(({ pod }) => strayKeys(pod));
-  const ownKeys = kind?.templates.length && labelled.length === 0 && pods.every(({ pointer }) => pointer !== '') ? strayKeys(object) : [];
-  const strays = places.filter((place) => !isOfPod(place)).flatMap((place) => strayAt(place, object, kind, pods, labelled));
-  return [...keys, ...ownKeys.filter(({ means }) => means === 'unguarded'), ...strays].map((stray) => ({
-    ...stray,
-    message: plain(stray.message),
-  }));
+  const isTemplate = kind !== undefined && kind.templates.length > 0 && pods.every(({ pointer }) => pointer !== '');
+  const ownKeys = isTemplate && known.labelled.size === 0 ? strayKeys(object).filter(({ means }) => means === 'unguarded') : [];
+  const strays = places.filter(({ pointer }) => !ofPods.has(pointer)).flatMap((place) => strayAt(place, known));
+  return [...keys, ...ownKeys, ...strays].map((stray) => ({ ...stray, message: plain(stray.message) }));
+}
+
+/** An object, and what is known of its places. */
+interface Known {
+  readonly object: KubernetesObject;
+  readonly kind: Kind | undefined;
+  readonly pods: readonly FoundPod[];
+  /** Labels of its pods that make sandboxes. */
+  readonly labelled: ReadonlySet<string>;
+  /** Labels of pods that the controller writes. */
+  readonly written: ReadonlySet<string>;
 }
 
 /** The label by which a mapping makes a sandbox of what gets it. */
@@ -77,27 +92,19 @@ function placesIn(value: unknown, pointer = ''): Place[] {
 
 const dotted = (pointer: string): string => pointer.slice(1).replaceAll('/', '.') || 'its top';
 
-/** @param labelled where pods of the object have the label */
-function strayAt(
-  { pointer, label }: Place,
-  object: KubernetesObject,
-  kind: Kind | undefined,
-  pods: readonly FoundPod[],
-  labelled: readonly string[],
-): Stray[] {
+function strayAt({ pointer, label }: Place, { object, kind, pods, labelled, written }: Known): Stray[] {
   const groupKind = groupKindOf(object);
   const at = `label ${label} is at ${dotted(pointer)}`;
   if (kind !== undefined) {
-    if (kind.labels.some((pattern) => follow(object, pattern).some((found) => found.pointer === pointer)))
+    if (written.has(pointer))
       return [
         { means: 'admission', message: `${at}: the controller of ${groupKind} writes the pods, so only the webhook can inject them` },
       ];
     // Tools that label everything label what is around the templates, too.
     const [, around] = /^(.*)\/metadata\/labels$/.exec(pointer) ?? [];
     const below = pods.filter((pod) => around !== undefined && pod.pointer.startsWith(`${around}/`));
-    const isAround =
-      around !== undefined && (below.length === 0 || below.some((pod) => labelled.includes(`${pod.pointer}/metadata/labels`)));
-    if (isAround && kind.templates.length > 0 && labelled.length > 0) return [];
+    const isAround = around !== undefined && (below.length === 0 || below.some((pod) => labelled.has(`${pod.pointer}/metadata/labels`)));
+    if (isAround && kind.templates.length > 0 && labelled.size > 0) return [];
     const right = [...kind.templates.map((template) => `${template}/metadata/labels`), ...kind.labels];
     return [{ means: 'unguarded', message: `${at}, which its pods do not get: move it to ${right.map(dotted).join(' or ')}` }];
   }

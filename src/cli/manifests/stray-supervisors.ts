@@ -16,8 +16,9 @@ function isSupervisor(value: Words): boolean {
 
 /** Where a document starts a supervisor outside its pods, or says that one was put in. */
 export function strayPlaces({ value }: Manifest, pods: readonly HeldPod[]): string[] {
+  const known = new Set(pods.map(({ pointer }) => pointer));
   const found = (at: unknown, pointer: string): string[] => {
-    if (typeof at !== 'object' || at === null || pods.some((pod) => pod.pointer === pointer)) return [];
+    if (typeof at !== 'object' || at === null || known.has(pointer)) return [];
     const own = isSupervisor(at as Words) ? [plain(pointer.slice(1).replaceAll('/', '.'))] : [];
     return [...own, ...Object.entries(at).flatMap(([member, each]) => found(each, `${pointer}/${escapePathComponent(member)}`))];
   };
