@@ -26,6 +26,7 @@ import {
   allowHostPath,
   apply,
   COMPONENT,
+  changePolicies,
   cluster,
   create,
   dir,
@@ -675,9 +676,11 @@ describe.each(['1.34', '1.30'] as const)('kube-apiserver %s, which drops image v
     await kubectl('delete', 'validatingadmissionpolicy,validatingadmissionpolicybinding', '--all');
     await cluster.stopApiserver();
     await cluster.startApiserver({ release });
-    await apply('alone');
-    await waitFor('the policy is in force', async () => (await create(sandbox())).reason === 'not-sideloaded');
-    await allowHostPath();
+    await changePolicies(release, async () => {
+      await apply('alone');
+      await waitFor('the policy is in force', async () => (await create(sandbox())).reason === 'not-sideloaded');
+      await allowHostPath();
+    });
   });
 
   it('refuses the pods whose supervisor it dropped, and admits the others', async () => {

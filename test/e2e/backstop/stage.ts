@@ -16,6 +16,7 @@ import type { Pod } from '../../../src/sideload/pod.ts';
 import { UNKNOWN_CLUSTER } from '../../../src/sideload/settings.ts';
 import { type Golden, listGoldens, readGolden } from '../../goldens.ts';
 import { agent, IMAGE_VOLUME, LAUNCHED, sandbox } from '../../pods.ts';
+import type { Release } from '../cluster/binaries.ts';
 import { type ControlPlane, startControlPlane } from '../cluster/control-plane.ts';
 import { waitFor } from '../cluster/process.ts';
 
@@ -132,6 +133,26 @@ export const allowHostPath = (): Promise<void> =>
     { allowedSideloadMethods: '["image-volume","init-container","host-path"]' },
     async () => (await create(withHostPath())).code === 201,
   );
+
+/** How often an API server may crash before that is a fault of its own. */
+const CRASHES = 5;
+
+/**
+ * Changes policies on an API server older than 1.36. It compiles a policy into a map that the evaluation of every other policy reads,
+ * so now and then it ends while pods are created (kubernetes/kubernetes#135757). A kubelet would start it again, and so does this.
+ */
+export async function changePolicies(release: Release, change: () => Promise<void>): Promise<void> {
+  for (let crashes = 0; ; crashes++) {
+    try {
+      return await change();
+    } catch (error) {
+      const answers = async (): Promise<boolean> => (await cluster.kubectl(['get', '--raw=/livez'])).code === 0;
+      await waitFor('an answer or a crash', async () => cluster.apiserverCrash() !== undefined || (await answers()));
+      if (crashes === CRASHES || !cluster.apiserverCrash()?.includes('concurrent map')) throw error;
+      await cluster.startApiserver({ release });
+    }
+  }
+}
 
 /** Starts the API server, with nothing but the backstop in force. */
 export async function setUp(): Promise<void> {

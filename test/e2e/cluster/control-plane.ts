@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { findApiserver, findBinaries, type Release } from './binaries.ts';
 import { freePorts, type Process, start, waitFor } from './process.ts';
@@ -35,6 +35,8 @@ export interface ControlPlane {
   readonly servingCertificate: string;
   /** Ends it as a crash would. */
   readonly stopApiserver: () => Promise<void>;
+  /** Why it ended by itself, as Go's runtime says it; undefined where it runs or said nothing. */
+  readonly apiserverCrash: () => string | undefined;
   /** Starts it again, or another one, at the same port and with the same state, and waits until it is ready. */
   readonly startApiserver: (other?: Apiserver) => Promise<void>;
   readonly stop: () => Promise<void>;
@@ -77,7 +79,15 @@ export async function openControlPlane(dir: string): Promise<ControlPlane> {
   const refuse = (): Promise<void> =>
     Promise.reject(new Error('the API server of npm run e2e:up cannot be restarted: use startControlPlane'));
   const files = filesOf(ready.dir);
-  return { ...clientOf(files.kubeconfig), ...files, ...ready, stopApiserver: refuse, startApiserver: refuse, stop: async () => {} };
+  return {
+    ...clientOf(files.kubeconfig),
+    ...files,
+    ...ready,
+    stopApiserver: refuse,
+    apiserverCrash: () => undefined,
+    startApiserver: refuse,
+    stop: async () => {},
+  };
 }
 
 /**
@@ -129,6 +139,9 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
   const { kubectl, run } = clientOf(kubeconfig);
   let apiserver: Process | undefined;
   let starts = 0;
+  const logFile = (): string => file(starts === 1 ? 'kube-apiserver.log' : `kube-apiserver-${starts}.log`);
+  const apiserverCrash = (): string | undefined =>
+    apiserver?.ended() ? /^(?:fatal error|panic): .*/m.exec(readFileSync(logFile(), 'utf8'))?.[0] : undefined;
   const stopApiserver = async (): Promise<void> => {
     // On SIGTERM it waits for those who watch, up to a minute.
     await apiserver?.stop('SIGKILL');
@@ -153,7 +166,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
         ...(address === '127.0.0.1' ? [] : forPods),
         ...flags,
       ],
-      file(starts === 1 ? 'kube-apiserver.log' : `kube-apiserver-${starts}.log`),
+      logFile(),
       WITHOUT_PROXY,
     );
     await waitFor('a ready kube-apiserver', async () => (await kubectl(['get', '--raw=/readyz'])).code === 0, [etcd, apiserver]);
@@ -177,6 +190,7 @@ export async function startControlPlane(dir: string, address = '127.0.0.1', firs
     serviceAccountKey,
     servingCertificate,
     stopApiserver,
+    apiserverCrash,
     startApiserver,
     stop,
   };
