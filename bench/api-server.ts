@@ -1,12 +1,15 @@
 /**
  * `npm run bench:api-server`: what the webhook adds to the creation of a pod on a real API server, beside the floor, a webhook
- * that does nothing, and beside none, with few and with many creators. All of them share the cores of this machine.
+ * that does nothing, and beside none, with few and with many creators. All of them share the cores of this machine. From what
+ * it takes of CPU follows what larger clusters need.
  *
  * `--rounds=5 --seconds=2.5 --creators=1,10,50`; `--write` puts the tables into docs/performance.md.
  */
 
 import { availableParallelism } from 'node:os';
+import { median } from 'simple-statistics';
 import { parseAllDocuments } from 'yaml';
+import { markdownTable } from '../docs/markdown.ts';
 import { waitFor } from '../test/e2e/cluster/process.ts';
 import { writeOverlay } from '../test/e2e/webhook.ts';
 import { startCluster } from './cluster.ts';
@@ -18,6 +21,8 @@ import { makeReviews } from './reviews.ts';
 const SETUPS = ['none', 'floor', 'product'] as const;
 type Setup = (typeof SETUPS)[number];
 const [WARM_UP_SECONDS, MOST_PODS_A_SECOND] = [3, 3000];
+/** Those of manifests/base; and how much of its core a replica may take before there should be another one. One more is spare. */
+const [FEWEST_REPLICAS, FULL_REPLICA] = [2, 0.6];
 
 const values = options({ rounds: 5, seconds: 2.5, creators: '1,10,50' });
 const { rounds, seconds } = values;
@@ -52,7 +57,7 @@ async function counters(setup: Setup) {
   const ofDecisions = (part: string): number => total(own, `openshell_sideload_admission_duration_seconds_${part}`);
   return {
     ...{ calls: ofCalls('count'), calling: ofCalls('sum'), fast: ofCalls('bucket', 'le="0.005"') },
-    ...{ decisions: ofDecisions('count'), deciding: ofDecisions('sum') },
+    ...{ decisions: ofDecisions('count'), deciding: ofDecisions('sum'), cpu: total(page, 'process_cpu_seconds_total') },
   };
 }
 
@@ -82,6 +87,7 @@ async function measure(setup: Setup, creators: number, duration: number) {
   return {
     ...{ ...sent, pods: sent.inTime + sent.late, calls: more('calls'), meanMs: (more('calling') / more('calls')) * 1000 },
     ...{ fast: (more('fast') / more('calls')) * 100, decisionMs: (more('deciding') / more('decisions')) * 1000 },
+    apiServerMs: (more('cpu') / (sent.inTime + sent.late)) * 1000,
   };
 }
 type Cell = Awaited<ReturnType<typeof measure>>;
@@ -94,6 +100,7 @@ const CREATIONS: readonly Column<Pair>[] = [
   { head: 'p99 ms', digits: 2, of: ([{ p99 }]) => p99 },
   { head: 'p50 ms more than none', digits: 2, of: ([cell, none]) => (cell === none ? Number.NaN : cell.p50 - none.p50) },
   { head: 'p99 ms more than none', digits: 2, of: ([cell, none]) => (cell === none ? Number.NaN : cell.p99 - none.p99) },
+  { head: 'API server: CPU ms/pod', digits: 1, of: ([{ apiServerMs }]) => apiServerMs },
   { head: 'errors', digits: 0, of: ([{ failed }]) => failed },
 ];
 const CALLS: readonly Column<Pair>[] = [
@@ -125,8 +132,26 @@ const rowsOf = (setups: readonly Setup[]) =>
       return { cells: [creators, setup], rounds: pairs };
     }),
   );
+
+/** What so many pods a second take, by the CPU for a pod of the busiest rows: a busier program takes less for each. */
+function atScale(rate: number): string[] {
+  const busiest = measured.at(-1)?.cells;
+  const middle = (cells: readonly Cell[] = [], of: 'cpu' | 'rss' | 'apiServerMs'): number => median(cells.map((cell) => cell[of]));
+  const cores = (rate * middle(busiest?.product, 'cpu')) / 1e6;
+  const replicas = Math.max(FEWEST_REPLICAS, Math.ceil(cores / FULL_REPLICA) + 1);
+  const apiServers = [busiest?.none, busiest?.product].map((cells) => ((rate * middle(cells, 'apiServerMs')) / 1000).toFixed(1));
+  const memory = replicas * middle(busiest?.product, 'rss');
+  return [rate.toLocaleString('en-US'), cores.toFixed(1), String(replicas), memory.toFixed(0), ...apiServers];
+}
 const heads = ['creators', 'webhook'];
-const tables = [table(heads, CREATIONS, rowsOf(SETUPS)), table(heads, CALLS, rowsOf(['floor', 'product']))];
+const tables = [
+  table(heads, CREATIONS, rowsOf(SETUPS)),
+  table(heads, CALLS, rowsOf(['floor', 'product'])),
+  markdownTable(
+    ['pods/s', 'webhook: cores', 'replicas', 'their RSS MiB', 'API servers: cores, without a webhook', 'with it'],
+    [100, 1000, 10_000].map(atScale),
+  ),
+];
 const all = measured.flatMap(({ cells }) => Object.values(cells).flat());
 const pods = all.reduce((sum, cell) => sum + cell.pods, 0);
 const conditions = `${dayAndMachine()}; ${rounds} rounds of ${seconds} s, ${pods} pods, kube-apiserver ${version}, etcd without fsync; API server, etcd, webhooks and creators share the cores`;

@@ -32,9 +32,14 @@ export function buildProduct(): string[] {
   return (JSON.parse(entrypoint) as string[]).slice(1).map((arg) => arg.replace(/^\/app\//, DIST));
 }
 
-type Name = 'floor' | 'plain' | 'product';
+type Name = 'floor' | 'long-floor' | 'plain' | 'product';
 /** What each response holds. */
-const WANTED: Readonly<Record<Name, string>> = { floor: '"allowed":true', plain: '"patch":"', product: '"response":{' };
+const WANTED: Readonly<Record<Name, string>> = {
+  floor: '"allowed":true',
+  'long-floor': '"patch":"',
+  plain: '"patch":"',
+  product: '"response":{',
+};
 
 export type Bench = Awaited<ReturnType<typeof openBench>>;
 export type Server = Awaited<ReturnType<Bench['start']>>;

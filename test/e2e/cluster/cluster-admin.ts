@@ -10,7 +10,7 @@ interface Answer {
 /** Requests to an API server over connections that stay open. */
 export interface ClusterAdmin {
   /** Rejects where there is no answer; a refusal is one. */
-  readonly send: (method: 'GET' | 'POST' | 'DELETE', path: string, body?: string) => Promise<Answer>;
+  readonly send: (method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: string) => Promise<Answer>;
   readonly close: () => void;
 }
 
