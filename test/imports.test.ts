@@ -33,7 +33,7 @@ describe('no import runs up', () => {
   });
 
   it('and the test sees imports', () => {
-    expect(importsOf('main.ts')).toContain('cli/command.ts');
+    expect(importsOf('cli/main.ts')).toContain('config/config.ts');
     expect(importsOf('server/start.ts')).toEqual(expect.arrayContaining(['cluster/client.ts', 'config/config.ts', 'tls/source.ts']));
   });
 });

@@ -66,6 +66,13 @@ describe('the command', () => {
     });
   });
 
+  it('takes `help` with one command, or none', async () => {
+    const { stdout } = await run(['--help']).ended;
+    for (const words of [['help'], ['help', '--help']]) expect(await run(words).ended).toEqual({ code: 0, stdout, stderr: '' });
+    const { stderr, code } = await run(['help', 'inject', 'check']).ended;
+    expect([code, stderr]).toEqual([2, expect.stringContaining('help takes one command, not 2: inject check\n')]);
+  });
+
   it('makes local certificates, serves, and ends with 0 on SIGTERM', async () => {
     const webhook = run(['serve', '--port=0', '--admin-port=0', '--shutdown-delay=0']);
     await started(webhook);

@@ -67,14 +67,18 @@ describe('the package', () => {
     expect(file('THIRD-PARTY-NOTICES.txt')).toMatch(/^fastify .* \(MIT\)\n[\s\S]*?^Copyright \(c\) .*Fastify/m);
   });
 
-  it('names the lines of the sources in stack traces', () => {
-    const folder = join(installed, 'node_modules/openshell-sideload/manifests');
-    renameSync(folder, `${folder}.away`);
+  it.each([
+    { missing: 'manifests', source: 'src/cli/backstop.ts' },
+    // Loaded by every command, before any of them.
+    { missing: 'package.json', source: 'src/cli/main.ts' },
+  ])('names the lines of $source in stack traces', ({ missing, source }) => {
+    const file = join(installed, 'node_modules/openshell-sideload', missing);
+    renameSync(file, `${file}.away`);
     const { status, stderr } = run('backstop');
-    renameSync(`${folder}.away`, folder);
+    renameSync(`${file}.away`, file);
     expect(status, stderr).toBe(1);
-    const [, line] = /src\/cli\/backstop\.ts:(\d+):\d+\)/.exec(stderr) ?? [];
-    expect(readFileSync(join(ROOT, 'src/cli/backstop.ts'), 'utf8').split('\n')[Number(line) - 1], stderr).toContain('readFileSync(');
+    const [, line] = new RegExp(`${source.replaceAll('.', '\\.')}:(\\d+):\\d+\\)?$`, 'm').exec(stderr) ?? [];
+    expect(readFileSync(join(ROOT, source), 'utf8').split('\n')[Number(line) - 1], stderr).toContain('readFileSync(');
   });
 
   it('asks for the Node.js with which it is tried here', () => {
