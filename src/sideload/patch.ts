@@ -24,16 +24,15 @@ export function patchFor(plan: Plan, settings: SideloadSettings): Operation[] {
   const supervisor = existing.method === undefined ? [{ name: existing.volumeName, ...volumeSource(method, settings) }] : [];
   const missing = files.filter(({ hasVolume }) => !hasVolume).map(({ files: { name, source } }) => ({ name, ...source }));
   const installers = method === 'init-container' && plan.installers.length === 0 ? [installContainer(plan, settings)] : [];
-  return [
-    ...append('/spec', 'volumes', spec.volumes, [...supervisor, ...missing]),
-    ...append('/spec', 'initContainers', spec.initContainers, installers),
-    ...installerOperations(plan),
-    ...mountOperations(plan, container),
-    ...imageOperations(plan, container),
-    ...commandOperations(plan, container, settings),
-    ...environmentOperations(plan, container, settings),
-    ...securityContextOperations(plan, container, settings),
-  ];
+  return append('/spec', 'volumes', spec.volumes, [...supervisor, ...missing]).concat(
+    append('/spec', 'initContainers', spec.initContainers, installers),
+    installerOperations(plan),
+    mountOperations(plan, container),
+    imageOperations(plan, container),
+    commandOperations(plan, container, settings),
+    environmentOperations(plan, container, settings),
+    securityContextOperations(plan, container, settings),
+  );
 }
 
 function volumeSource(method: Method, settings: SideloadSettings): Record<string, unknown> {

@@ -39,8 +39,6 @@ export interface Policy {
   readonly variables: readonly [Variable, Variable];
   /** For people: `ConfigMap team-policy`, `image registry.example/policy@sha256:…`. */
   readonly origin: string;
-  /** ConfigMaps that a kubelet needs, in the pod's namespace, with the keys that it takes of each. */
-  readonly configMaps: readonly ConfigMapFiles[];
   /** Whether it needs the API server to keep image volumes. */
   readonly usesImages: boolean;
   /** Whether the rules lie in the supervisor's image, which only method image-volume mounts. */
@@ -65,9 +63,12 @@ interface Projection {
   readonly configMap: { readonly name: string; readonly items: readonly { readonly key: string }[] };
 }
 
-function configMapsOf({ source }: FileVolume): ConfigMapFiles[] {
-  const { projected } = source as { projected?: { sources: readonly Projection[] } };
-  return (projected?.sources ?? []).map(({ configMap: { name, items } }) => ({ name, keys: items.map(({ key }) => key) }));
+/** The ConfigMaps that a kubelet needs for a policy, in the pod's namespace, with the keys that it takes of each. */
+export function configMapsOf({ volumes }: Policy): ConfigMapFiles[] {
+  return volumes.flatMap(({ source }) => {
+    const { projected } = source as { projected?: { sources: readonly Projection[] } };
+    return (projected?.sources ?? []).map(({ configMap: { name, items } }) => ({ name, keys: items.map(({ key }) => key) }));
+  });
 }
 
 function describe(source: PolicySource): string {
@@ -90,7 +91,6 @@ export function policyFrom(data: PolicySource, rules: PolicyRules, pullPolicy: s
       { name: ENV.policyData, value: dataFile },
     ],
     origin,
-    configMaps: volumes.flatMap(configMapsOf),
     usesImages: data.from === 'image' || rules.from === 'image',
     usesSupervisorImage: rules.from === 'supervisor',
   });

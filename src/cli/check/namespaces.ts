@@ -5,6 +5,7 @@ import { call } from '../../cluster/client.ts';
 import { readConfigMapKeys } from '../../cluster/config-maps.ts';
 import { NAMESPACE_LABEL, POLICY_ENFORCED, POLICY_MODE_LABEL, SANDBOX_LABEL } from '../../sideload/contract.ts';
 import type { Pod } from '../../sideload/pod.ts';
+import { configMapsOf } from '../../sideload/policy-source.ts';
 import { enforcesPolicy, type SideloadSettings, settingsIn } from '../../sideload/settings.ts';
 import { matchesSelector } from '../label-selector.ts';
 import { policyFilesOf } from '../policy-files.ts';
@@ -67,7 +68,8 @@ async function policiesIn(namespace: V1Namespace, { cluster }: Context, settings
   const { items } = await call(`list pods of namespace ${name}`, request);
   const pods = items.map((pod) => JSON.parse(JSON.stringify(pod)) as Pod);
   const wanted = new Map<string, Set<string>>();
-  const files = [...(judged.policy.operator?.configMaps ?? []), ...pods.flatMap((pod) => policyFilesOf(pod, judged))];
+  const operators = judged.policy.operator ? configMapsOf(judged.policy.operator) : [];
+  const files = [...operators, ...pods.flatMap((pod) => policyFilesOf(pod, judged))];
   for (const { name: file, keys } of files) wanted.set(file, new Set([...(wanted.get(file) ?? []), ...keys]));
   const findings = [...wanted].map(async ([file, keys]): Promise<Finding> => {
     const found = await readConfigMapKeys(cluster, name, file);
