@@ -52,6 +52,7 @@ export function build(folder: string, { module, packages, ldflags = '', output, 
   execFileSync('go', ['build', '-mod=readonly', `-tags=${cTags ?? ''}`, `-ldflags=-s -w ${ldflags}`, '-o', target, ...packages], {
     cwd: module,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, CGO_ENABLED: cTags === undefined ? '0' : '1' },
+    // The compiler ends before its garbage matters: collecting it less often takes a tenth less CPU.
+    env: { GOGC: '400', ...process.env, CGO_ENABLED: cTags === undefined ? '0' : '1' },
   });
 }
