@@ -14,13 +14,14 @@ COPY manifests/components/backstop ./manifests/components/backstop
 COPY src ./src
 RUN npm run build
 
-# Node.js without its symbols, the libraries that it is linked with, and what scanners read of their Debian packages.
+# Node.js without its symbols, its licence, the libraries that it is linked with, and what scanners read of their Debian packages.
 FROM ${BASE} AS node
 RUN apt-get update && apt-get install -y --no-install-recommends binutils
 WORKDIR /root-of-image
 RUN set -eu; \
     mkdir -p etc usr/local/bin var/lib/dpkg/status.d; \
     strip -o usr/local/bin/node /usr/local/bin/node; \
+    cp --parents /usr/local/LICENSE .; \
     ldd /usr/local/bin/node | grep -o '/[^ ]*' | while read -r library; do \
       cp -L --parents "$library" .; \
       package="$(dpkg-query --search "*/${library##*/}" | sed 's/:.*//;q')"; \

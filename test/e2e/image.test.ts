@@ -80,7 +80,7 @@ it('runs as a user that is not root, and owns nothing that it could write', () =
   expect(run('backstop')).toMatchObject({ status: 0, stdout: expect.stringContaining('kind: ValidatingAdmissionPolicy'), stderr: '' });
 });
 
-it('tells scanners what it holds', () => {
+it('tells scanners what it holds, with the licences', () => {
   const status = readdirSync(join(root, 'var/lib/dpkg/status.d'));
   expect(status.sort()).toEqual(['libc6', 'libgcc-s1', 'libstdc++6']);
   for (const name of status) {
@@ -89,5 +89,6 @@ it('tells scanners what it holds', () => {
     );
     expect(readFileSync(join(root, 'usr/share/doc', name, 'copyright'), 'utf8')).not.toBe('');
   }
+  expect(readFileSync(join(root, 'usr/local/LICENSE'), 'utf8')).toMatch(/^Node\.js is licensed/);
   expect(JSON.parse(readFileSync(join(root, 'app/sbom.cdx.json'), 'utf8')).components).not.toEqual([]);
 });

@@ -13,8 +13,8 @@ const NODE_PACKAGE = fileURLToPath(new URL(`../../../node_modules/node-linux-${a
 const NPM = '11.21.2';
 
 /**
- * Makes a stand-in for the public image, for machines without a registry for images: Debian 12 with Node.js and npm where
- * the public image has them. Node.js is that of this project's node_modules.
+ * Makes a stand-in for the public image, for machines without a registry for images: Debian 12 with Node.js, its licence and npm
+ * where the public image has them. Node.js is that of this project's node_modules.
  *
  * @returns a docker-archive in the cache
  * @throws Error when not root, or without access to a Debian mirror and an npm registry
@@ -22,7 +22,7 @@ const NPM = '11.21.2';
 export function buildBaseImage(): string {
   const { debootstrap } = requirePrograms({ debootstrap: 'debootstrap' });
   const { version } = JSON.parse(readFileSync(join(NODE_PACKAGE, 'package.json'), 'utf8')) as { version: string };
-  return cached(`base-image-node-${version}-npm-${NPM}-bookworm.tar`, (file) => {
+  return cached(`base-image-node-${version}-licence-npm-${NPM}-bookworm.tar`, (file) => {
     process.stderr.write('making a stand-in for the base image: about a minute, once\n');
     const parts = `${file}.d`;
     const tree = join(parts, 'tree');
@@ -32,6 +32,7 @@ export function buildBaseImage(): string {
       for (const place of ['var/cache/apt', 'var/lib/apt/lists']) empty(join(tree, place));
       const local = (...names: string[]): string => join(tree, 'usr', 'local', ...names);
       copyFileSync(join(NODE_PACKAGE, 'bin', 'node'), local('bin', 'node'));
+      copyFileSync(join(NODE_PACKAGE, 'LICENSE'), local('LICENSE'));
       run('npm', 'pack', '--loglevel=error', `--pack-destination=${parts}`, `npm@${NPM}`);
       mkdirSync(local('lib', 'node_modules', 'npm'), { recursive: true });
       run('tar', '-xf', join(parts, `npm-${NPM}.tgz`), '--strip-components=1', '-C', local('lib', 'node_modules', 'npm'));
