@@ -4,7 +4,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,8 +12,10 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import type { Pod } from '../../src/sideload/pod.ts';
-import { sandbox } from '../pods.ts';
+import { CA_FILE } from '../../src/tls/local.ts';
+import { agent, sandbox } from '../pods.ts';
 import { isSideloaded } from '../sideloaded.ts';
+import { CHART, helm, NAMESPACE, runHelm } from './chart.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { type StreamResult, startStream } from './stream.ts';
@@ -37,7 +39,6 @@ const injects = async (): Promise<boolean> => {
   const { code, stdout } = await dryRun(sandbox());
   return code === 0 && isSideloaded(JSON.parse(stdout));
 };
-
 beforeAll(async () => {
   cluster = await startControlPlane(join(dir, 'cluster'));
   await cluster.run(['create', 'namespace', 'openshell-system']);
@@ -195,5 +196,99 @@ describe('the way from the webhook to the policies and back', () => {
     const result = await stream.stop();
     expect(faults(result)).toEqual([]);
     expect(result.dryRuns).toBeGreaterThan(0);
+  });
+});
+
+describe('the mode of one Helm release', () => {
+  /** Beside what was applied before. */
+  const RELEASE = 'switched';
+  const NAME = `${RELEASE}-openshell-sideload`;
+  let webhook: Process | undefined;
+  let port: number;
+  /** What Helm prints. The webhook's pods do not run here, so Helm does not wait for them. */
+  const upgrade = async (mode: 'webhook' | 'policy', values: object = { backstop: { enabled: true } }) =>
+    helm(
+      4,
+      ['upgrade', '--install', RELEASE, CHART, '-n', NAMESPACE, '--wait=hookOnly'],
+      { mode, ...VALUES, ...values },
+      cluster.kubeconfig,
+    );
+  /** The webhook reads the path as the container runtime does, the backstop refuses it. */
+  const DOUBTFUL = sandbox({
+    spec: {
+      volumes: [{ name: 'data', emptyDir: {} }],
+      containers: [agent({ volumeMounts: [{ name: 'data', mountPath: '/data//x' }] })],
+    },
+  });
+  const VALUES = { certificates: { source: 'existingSecret', existingSecret: { name: 'tls' } }, missingCommand: 'shell' };
+  const changed = async (...args: Parameters<typeof upgrade>): Promise<void> => {
+    const { code, stderr } = await upgrade(...args);
+    expect(code, stderr).toBe(0);
+  };
+  /** Lets the API server call the webhook of this machine: Services lead nowhere here. */
+  const reach = async (): Promise<void> => {
+    const configuration = ['mutatingwebhookconfiguration', NAME];
+    const { webhooks } = JSON.parse(await cluster.run(['get', ...configuration, '-o', 'json']));
+    const caBundle = readFileSync(join(dir, 'tls', CA_FILE)).toString('base64');
+    const operations = webhooks.map(({ clientConfig }: { clientConfig: { service: { path: string } } }, index: number) => ({
+      op: 'replace',
+      path: `/webhooks/${index}/clientConfig`,
+      value: { url: `https://127.0.0.1:${port}${clientConfig.service.path}`, caBundle },
+    }));
+    await cluster.run(['patch', ...configuration, '--type=json', '-p', JSON.stringify(operations)]);
+    await waitFor('the webhook injects', injects);
+  };
+
+  beforeAll(async () => {
+    const kinds = ['mutatingwebhookconfiguration', 'validatingadmissionpolicy', 'validatingadmissionpolicybinding'];
+    await cluster.run(['delete', kinds.join(), '--all']);
+    await cluster.run(['label', 'namespace', 'agents', 'openshell.ai/sideload=enabled', '--overwrite']);
+    const [one = 0, other = 0] = await freePorts(2);
+    port = one;
+    webhook = await startWebhook(dir, { port, adminPort: other });
+    await changed('webhook', {});
+    await reach();
+  });
+
+  afterAll(() => webhook?.stop());
+
+  it.each([
+    ['policy', {}],
+    // In one step, the backstop would come with what it has to guard.
+    ['policy', { backstop: { enabled: true } }],
+  ] as const)('does not change to %s without a backstop that is there', async (mode, values) => {
+    const { code, stderr } = await upgrade(mode, values);
+    expect([code, stderr]).toEqual([1, expect.stringContaining('upgrade with backstop.enabled=true and the mode as it is')]);
+    expect(await injects()).toBe(true);
+  });
+
+  it('changes there and back, and no sandbox is stored without its supervisor', async () => {
+    // Helm does not take over an address that is not its own.
+    await cluster.run(['delete', 'mutatingwebhookconfiguration', NAME]);
+    await changed('webhook');
+    await reach();
+    await waitFor('the backstop is in force', async () => (await dryRun(DOUBTFUL)).stderr.includes(`'${NAME}-backstop'`));
+    const unguarded = 'stored without its supervisor';
+    const stream = startStream(cluster, 'agents', 15, sandbox(), (pod) => {
+      if (!isSideloaded(pod)) throw new Error(unguarded);
+    });
+    await stream.succeeds(20);
+    await changed('policy');
+    await stream.succeeds(60);
+    // The webhook comes back to a cluster whose policies are gone, and pods are refused until it is reached.
+    const { code, stderr } = await upgrade('webhook', {});
+    expect([code, stderr]).toEqual([1, expect.stringContaining('while the mode changes to webhook')]);
+    await changed('webhook');
+    await reach();
+    await stream.succeeds(60);
+    await runHelm(4, ['rollback', RELEASE, '-n', NAMESPACE, '--wait=hookOnly'], undefined, cluster.kubeconfig);
+    await stream.succeeds(60);
+    const { failures, created } = await stream.stop();
+    expect(created).toBeGreaterThan(0);
+    const messages = failures.filter(({ unreachable }) => !unreachable).map(({ message }) => message);
+    process.stderr.write(`refused while the mode of a Helm release changed: ${messages.length}\n`);
+    expect(messages.filter((message) => message.includes(unguarded))).toEqual([]);
+    // Whoever refused them, it was a guard.
+    expect(messages.filter((message) => !/denied request: not-sideloaded|failed calling webhook/.test(message))).toEqual([]);
   });
 });
