@@ -133,14 +133,14 @@ const rowsOf = (setups: readonly Setup[]) =>
     }),
   );
 
-/** What so many pods a second take, by the CPU for a pod of the busiest rows: a busier program takes less for each. */
+/** What so many pods a second take, by the CPU for a pod of the rows in the middle: with few creators a pod takes more, with too many all wait. */
 function atScale(rate: number): string[] {
-  const busiest = measured.at(-1)?.cells;
+  const typical = measured.at(Math.floor(measured.length / 2))?.cells;
   const middle = (cells: readonly Cell[] = [], of: 'cpu' | 'rss' | 'apiServerMs'): number => median(cells.map((cell) => cell[of]));
-  const cores = (rate * middle(busiest?.product, 'cpu')) / 1e6;
+  const cores = (rate * middle(typical?.product, 'cpu')) / 1e6;
   const replicas = Math.max(FEWEST_REPLICAS, Math.ceil(cores / FULL_REPLICA) + 1);
-  const apiServers = [busiest?.none, busiest?.product].map((cells) => ((rate * middle(cells, 'apiServerMs')) / 1000).toFixed(1));
-  const memory = replicas * middle(busiest?.product, 'rss');
+  const apiServers = [typical?.none, typical?.product].map((cells) => ((rate * middle(cells, 'apiServerMs')) / 1000).toFixed(1));
+  const memory = replicas * middle(typical?.product, 'rss');
   return [rate.toLocaleString('en-US'), cores.toFixed(1), String(replicas), memory.toFixed(0), ...apiServers];
 }
 const heads = ['creators', 'webhook'];

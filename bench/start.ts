@@ -37,15 +37,8 @@ writeFileSync(kubeconfig, await kubeconfigOf(cluster));
 
 /** The CA of the certificate that the webhook made for itself. */
 async function ownCa(): Promise<string> {
-  const encoded = await cluster.run([
-    'get',
-    'secret',
-    'openshell-sideload-tls',
-    '-n',
-    'openshell-system',
-    '-o',
-    'jsonpath={.data.ca\\.crt}',
-  ]);
+  const bundle = 'jsonpath={.webhooks[0].clientConfig.caBundle}';
+  const encoded = await cluster.run(['get', 'mutatingwebhookconfiguration', 'openshell-sideload', '-o', bundle]);
   return bench.write([Buffer.from(encoded, 'base64').toString()]);
 }
 
