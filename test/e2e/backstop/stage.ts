@@ -138,8 +138,9 @@ export const allowHostPath = (): Promise<void> =>
 const CRASHES = 5;
 
 /**
- * Changes policies on an API server older than 1.36. It compiles a policy into a map that the evaluation of every other policy reads,
- * so now and then it ends while pods are created (kubernetes/kubernetes#135757). A kubelet would start it again, and so does this.
+ * Changes policies on an older API server. Before 1.36 it compiles a policy into a map of all policies, and with the CEL of 1.30 to
+ * 1.33 it reads that map while it judges pods, so now and then it ends (kubernetes/kubernetes#135757). A kubelet would start it
+ * again, and so does this.
  */
 export async function changePolicies(release: Release, change: () => Promise<void>): Promise<void> {
   for (let crashes = 0; ; crashes++) {
