@@ -84,10 +84,11 @@ async function measure(setup: Setup, creators: number, duration: number) {
   const after = await counters(setup);
   await cluster.run(['delete', 'pods', '--all', '-n', 'agents', '--force', '--wait=false']);
   const more = (of: keyof typeof after): number => after[of] - before[of];
+  const pods = sent.inTime + sent.late;
   return {
-    ...{ ...sent, pods: sent.inTime + sent.late, calls: more('calls'), meanMs: (more('calling') / more('calls')) * 1000 },
+    ...{ ...sent, pods, calls: more('calls'), meanMs: (more('calling') / more('calls')) * 1000 },
     ...{ fast: (more('fast') / more('calls')) * 100, decisionMs: (more('deciding') / more('decisions')) * 1000 },
-    apiServerMs: (more('cpu') / (sent.inTime + sent.late)) * 1000,
+    apiServerMs: (more('cpu') / pods) * 1000,
   };
 }
 type Cell = Awaited<ReturnType<typeof measure>>;

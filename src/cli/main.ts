@@ -34,7 +34,7 @@ async function commandOf(name: string): Promise<Command> {
   return load();
 }
 
-async function help(...names: readonly string[]): Promise<number> {
+async function help(names: readonly string[]): Promise<number> {
   const [name, ...others] = names;
   if (others.length > 0) throw new UsageError([`help takes one command, not ${names.length}: ${names.join(' ')}`]);
   const { commandHelp, helpText } = await import('./help.ts');
@@ -45,8 +45,8 @@ async function help(...names: readonly string[]): Promise<number> {
 async function main(args: readonly string[]): Promise<number> {
   const [first = '', ...rest] = args;
   const name = first === '' || first.startsWith('-') ? undefined : first;
-  if (name === 'help') return help(...rest.filter((word) => !word.startsWith('-')));
-  if (args.includes('--help') || args.includes('-h')) return help(...(name === undefined ? [] : [name]));
+  if (name === 'help') return help(rest.filter((word) => !word.startsWith('-')));
+  if (args.includes('--help') || args.includes('-h')) return help(name === undefined ? [] : [name]);
   if (args.includes('--version')) {
     process.stdout.write(`openshell-sideload ${version}\n`);
     return EXIT.done;

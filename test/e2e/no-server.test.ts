@@ -4,7 +4,7 @@
  */
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,14 +12,13 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import type { Pod } from '../../src/sideload/pod.ts';
-import { CA_FILE } from '../../src/tls/local.ts';
 import { agent, sandbox } from '../pods.ts';
 import { isSideloaded } from '../sideloaded.ts';
 import { CHART, helm, NAMESPACE, runHelm } from './chart.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { type StreamResult, startStream } from './stream.ts';
-import { startWebhook, writeOverlay } from './webhook.ts';
+import { callHere, startWebhook, writeOverlay } from './webhook.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-no-server-'));
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -39,6 +38,7 @@ const injects = async (): Promise<boolean> => {
   const { code, stdout } = await dryRun(sandbox());
   return code === 0 && isSideloaded(JSON.parse(stdout));
 };
+
 beforeAll(async () => {
   cluster = await startControlPlane(join(dir, 'cluster'));
   await cluster.run(['create', 'namespace', 'openshell-system']);
@@ -228,13 +228,7 @@ describe('the mode of one Helm release', () => {
   /** Lets the API server call the webhook of this machine: Services lead nowhere here. */
   const reach = async (): Promise<void> => {
     const configuration = ['mutatingwebhookconfiguration', NAME];
-    const { webhooks } = JSON.parse(await cluster.run(['get', ...configuration, '-o', 'json']));
-    const caBundle = readFileSync(join(dir, 'tls', CA_FILE)).toString('base64');
-    const operations = webhooks.map(({ clientConfig }: { clientConfig: { service: { path: string } } }, index: number) => ({
-      op: 'replace',
-      path: `/webhooks/${index}/clientConfig`,
-      value: { url: `https://127.0.0.1:${port}${clientConfig.service.path}`, caBundle },
-    }));
+    const operations = callHere(dir, port, JSON.parse(await cluster.run(['get', ...configuration, '-o', 'json'])));
     await cluster.run(['patch', ...configuration, '--type=json', '-p', JSON.stringify(operations)]);
     await waitFor('the webhook injects', injects);
   };
@@ -253,11 +247,10 @@ describe('the mode of one Helm release', () => {
   afterAll(() => webhook?.stop());
 
   it.each([
-    ['policy', {}],
-    // In one step, the backstop would come with what it has to guard.
-    ['policy', { backstop: { enabled: true } }],
-  ] as const)('does not change to %s without a backstop that is there', async (mode, values) => {
-    const { code, stderr } = await upgrade(mode, values);
+    { why: 'with none', values: {} },
+    { why: 'with one that would come in the same step', values: { backstop: { enabled: true } } },
+  ])('does not change without a backstop that is there: $why', async ({ values }) => {
+    const { code, stderr } = await upgrade('policy', values);
     expect([code, stderr]).toEqual([1, expect.stringContaining('upgrade with backstop.enabled=true and the mode as it is')]);
     expect(await injects()).toBe(true);
   });

@@ -93,15 +93,23 @@ export async function kubeconfigOf({ run }: ControlPlane, account = 'openshell-s
   return JSON.stringify(config);
 }
 
-/** Writes a kustomize overlay of manifests/base in which the API server calls a URL of this machine instead of the Service. */
-export function writeOverlay(dir: string, port: number): string {
+/**
+ * JSON Patch operations for the entries of a webhook configuration: the API server then calls this machine instead of a Service.
+ *
+ * @param dir of the webhook's certificate, as `startWebhook` makes it
+ */
+export function callHere(dir: string, port: number, { webhooks = [] }: V1MutatingWebhookConfiguration) {
   const caBundle = readFileSync(join(dir, 'tls', CA_FILE)).toString('base64');
-  const { webhooks } = parse(readFileSync(join(BASE, 'webhook.yaml'), 'utf8')) as V1MutatingWebhookConfiguration;
-  const patch = (webhooks ?? []).map(({ clientConfig }, entry) => ({
+  return webhooks.map(({ clientConfig }, entry) => ({
     op: 'replace',
     path: `/webhooks/${entry}/clientConfig`,
     value: { url: `https://127.0.0.1:${port}${clientConfig.service?.path}`, caBundle },
   }));
+}
+
+/** Writes a kustomize overlay of manifests/base in which the API server calls a URL of this machine instead of the Service. */
+export function writeOverlay(dir: string, port: number): string {
+  const patch = callHere(dir, port, parse(readFileSync(join(BASE, 'webhook.yaml'), 'utf8')));
   const patches = [{ target: { kind: 'MutatingWebhookConfiguration' }, patch: stringify(patch) }];
   return writeKustomization(join(dir, 'overlay'), 'base', [], { patches });
 }
