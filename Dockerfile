@@ -6,7 +6,6 @@ ARG BASE=docker.io/library/node:24-bookworm-slim@sha256:6f7b03f7c2c8e2e784dcf929
 FROM --platform=${BUILDPLATFORM} ${BASE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-COPY release/node/package.json ./release/node/
 RUN npm ci
 COPY release ./release
 COPY LICENSE README.md tsconfig.json tsconfig.build.json ./

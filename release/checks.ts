@@ -21,7 +21,6 @@ export interface Tree {
 
 interface LockedPackage {
   readonly integrity?: string;
-  readonly link?: boolean;
   readonly hasInstallScript?: boolean;
 }
 
@@ -42,8 +41,7 @@ export function releaseChecks({ read, filesIn }: Tree, components: readonly Comp
   };
   const locked = (): [string, LockedPackage][] => {
     const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, LockedPackage> };
-    // What is in this tree itself has no archive.
-    return Object.entries(packages).filter(([path, { link }]) => path.includes('node_modules/') && !link);
+    return Object.entries(packages).filter(([path]) => path.includes('node_modules/'));
   };
   return {
     'the version is a semantic version': () =>
