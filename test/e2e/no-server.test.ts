@@ -18,7 +18,7 @@ import { CHART, helm, NAMESPACE, runHelm } from './chart.ts';
 import { type ControlPlane, startControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, waitFor } from './cluster/process.ts';
 import { type StreamResult, startStream } from './stream.ts';
-import { callHere, startWebhook, writeOverlay } from './webhook.ts';
+import { registerHere, startWebhook, writeOverlay } from './webhook.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'sideload-no-server-'));
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
@@ -225,11 +225,8 @@ describe('the mode of one Helm release', () => {
     const { code, stderr } = await upgrade(...args);
     expect(code, stderr).toBe(0);
   };
-  /** Lets the API server call the webhook of this machine: Services lead nowhere here. */
   const reach = async (): Promise<void> => {
-    const configuration = ['mutatingwebhookconfiguration', NAME];
-    const operations = callHere(dir, port, JSON.parse(await cluster.run(['get', ...configuration, '-o', 'json'])));
-    await cluster.run(['patch', ...configuration, '--type=json', '-p', JSON.stringify(operations)]);
+    await registerHere(cluster, NAME, dir, port);
     await waitFor('the webhook injects', injects);
   };
 

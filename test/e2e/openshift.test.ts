@@ -18,7 +18,7 @@ import { find, objectsOf } from './chart.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, start, WAIT_FLAG, waitFor } from './cluster/process.ts';
 import { DEFAULT_CONSTRAINTS, findSccAdmission } from './cluster/scc.ts';
-import { startWebhook } from './webhook.ts';
+import { registerHere, startWebhook } from './webhook.ts';
 
 const MANIFESTS = fileURLToPath(new URL('../../manifests', import.meta.url));
 const OURS = 'openshell-sideload-sandbox';
@@ -129,12 +129,7 @@ beforeAll(async () => {
   processes.push(webhook, scc);
 
   const caBundle = readFileSync(join(tls, CA_FILE)).toString('base64');
-  const patch = [0, 1, 2, 3].map((entry) => ({
-    op: 'replace',
-    path: `/webhooks/${entry}/clientConfig`,
-    value: { url: `https://127.0.0.1:${port}/mutate${entry < 2 ? '' : '/enforced'}`, caBundle },
-  }));
-  await cluster.run(['patch', 'mutatingwebhookconfiguration', 'openshell-sideload', '--type=json', '-p', JSON.stringify(patch)]);
+  await registerHere(cluster, 'openshell-sideload', dir, port);
   const entry = (path: string): object => ({
     name: 'scc.security.openshift.io',
     admissionReviewVersions: ['v1'],

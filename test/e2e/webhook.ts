@@ -93,18 +93,25 @@ export async function kubeconfigOf({ run }: ControlPlane, account = 'openshell-s
   return JSON.stringify(config);
 }
 
-/**
- * JSON Patch operations for the entries of a webhook configuration: the API server then calls this machine instead of a Service.
- *
- * @param dir of the webhook's certificate, as `startWebhook` makes it
- */
-export function callHere(dir: string, port: number, { webhooks = [] }: V1MutatingWebhookConfiguration) {
+/** JSON Patch operations for the entries of a webhook configuration: the API server then calls this machine instead of a Service. */
+function callHere(dir: string, port: number, { webhooks = [] }: V1MutatingWebhookConfiguration) {
   const caBundle = readFileSync(join(dir, 'tls', CA_FILE)).toString('base64');
   return webhooks.map(({ clientConfig }, entry) => ({
     op: 'replace',
     path: `/webhooks/${entry}/clientConfig`,
     value: { url: `https://127.0.0.1:${port}${clientConfig.service?.path}`, caBundle },
   }));
+}
+
+/**
+ * Lets the API server call this machine for a webhook configuration that is there: Services lead nowhere without a node.
+ *
+ * @param dir where the webhook's certificate is, in `tls/`
+ */
+export async function registerHere({ run }: ControlPlane, name: string, dir: string, port: number): Promise<void> {
+  const configuration = ['mutatingwebhookconfiguration', name];
+  const operations = callHere(dir, port, JSON.parse(await run(['get', ...configuration, '-o', 'json'])));
+  await run(['patch', ...configuration, '--type=json', '-p', JSON.stringify(operations)]);
 }
 
 /** Writes a kustomize overlay of manifests/base in which the API server calls a URL of this machine instead of the Service. */
