@@ -49,5 +49,5 @@ WORKDIR /app
 ENV NODE_ENV=production
 USER 65532:65532
 EXPOSE 8443 8081
-# Room for new objects that grows under load, whatever the memory limit, and one thread to help with them: docs/performance.md.
-ENTRYPOINT ["/usr/local/bin/node", "--min-semi-space-size=4", "--max-semi-space-size=16", "--v8-pool-size=1", "/app/lib/main.js"]
+# Little room for new objects, one compiler of hot code, and one thread to help with both: docs/performance.md.
+ENTRYPOINT ["/usr/local/bin/node", "--min-semi-space-size=4", "--max-semi-space-size=8", "--no-maglev", "--v8-pool-size=1", "/app/lib/main.js"]
