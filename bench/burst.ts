@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { median } from 'simple-statistics';
 import { makeCgroup } from '../test/e2e/cluster/cgroup.ts';
 import { freePorts, start, waitFor } from '../test/e2e/cluster/process.ts';
-import { writeOverlay } from '../test/e2e/webhook.ts';
+import { isReady, writeOverlay } from '../test/e2e/webhook.ts';
 import { MEMORY_LIMIT_MIB } from '../test/fuzz/product.ts';
 import type { Sent } from './client.ts';
 import { startCluster } from './cluster.ts';
@@ -63,15 +63,7 @@ async function startReplica(warmUp?: () => Promise<unknown>) {
   if (!warmUp) cgroup.limitCpu(millicores);
   const begin = performance.now();
   const webhook = start('openshell-sideload', shell, args, join(bench.dir, 'webhook.log'), { ...process.env, NODE_ENV: 'production' });
-  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${adminPort}${path}`);
-  await waitFor(
-    'a ready replica',
-    () =>
-      get('/readyz')
-        .then(({ ok }) => ok)
-        .catch(() => false),
-    [webhook],
-  );
+  await waitFor('a ready replica', () => isReady(adminPort), [webhook]);
   if (!warmUp) starts.push((performance.now() - begin) / 1000);
   await warmUp?.();
   // What the warm-up has left to be done, such as compiling its hot code, is done.
@@ -80,7 +72,7 @@ async function startReplica(warmUp?: () => Promise<unknown>) {
   return {
     /** Seconds of CPU taken and waited for, responses with 503, and the most resident memory so far in MiB. */
     counters: async () => {
-      const metrics = await (await get('/metrics')).text();
+      const metrics = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text();
       return {
         cpu: total(metrics, 'process_cpu_seconds_total'),
         unavailable: total(metrics, 'openshell_sideload_http_errors_total', 'code="503"'),

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeCgroup } from '../test/e2e/cluster/cgroup.ts';
 import { freePorts, start } from '../test/e2e/cluster/process.ts';
-import { kubeconfigOf } from '../test/e2e/webhook.ts';
+import { isReady, kubeconfigOf } from '../test/e2e/webhook.ts';
 import { MEMORY_LIMIT_MIB } from '../test/fuzz/product.ts';
 import { startCluster } from './cluster.ts';
 import { buildProduct, openBench } from './harness.ts';
@@ -59,12 +59,7 @@ async function measure(command: readonly string[], reviews: number) {
       .split(' ')
       .map(Number);
   const resident = (): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${webhook.pid}/status`, 'utf8'))?.[1]) / 1024;
-  const isReady = (): Promise<boolean> =>
-    fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-  while (!(await isReady())) {
+  while (!(await isReady(adminPort))) {
     if (webhook.ended()) throw new Error(`the webhook ended: ${webhook.tail()}`);
     await sleep(10);
   }
@@ -102,11 +97,13 @@ for (const count of counts) {
   await nodes.grow(count);
   for (let round = 1; round <= values.rounds; round++)
     for (const row of rows.filter((each) => each.count === count)) {
-      process.stderr.write(`round ${round} of ${values.rounds}: ${row.cells[0]}, ${count} nodes\n`);
-      row.rounds.push(await measure(row.command, count === counts.at(-1) ? values.reviews : 0));
+      process.stderr.write(`round ${round} of ${values.rounds}: ${row.cells[0]}, ${count} nodes`);
+      const figures = await measure(row.command, count === counts.at(-1) ? values.reviews : 0);
+      process.stderr.write(`: ${COLUMNS.map(({ head, of }) => `${head} ${of(figures).toFixed(0)}`).join(', ')}\n`);
+      row.rounds.push(figures);
     }
 }
-nodes.close();
+await nodes.close();
 await cluster.stop();
 const conditions = `${dayAndMachine()}; ${values.rounds} rounds, idle memory ${values.idle} s after; memory limit ${MEMORY_LIMIT_MIB} MiB; API server, etcd and client share the cores`;
 publish('bench:start', `${table(['program', 'nodes'], COLUMNS, rows)}\n\n${conditions}`, values.write);

@@ -1,4 +1,4 @@
-/** What the Dockerfile makes: how large it is, and that nothing but the webhook can run in it. */
+/** What the Dockerfile makes: how large it is, that nothing but the webhook can run in it, and that it does. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { accessSync, constants, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -6,8 +6,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { CA_FILE, ensureLocalCertificates } from '../../src/tls/local.ts';
+import { namesOfService } from '../../src/tls/names.ts';
+import { createClient, postReview } from '../fuzz/client.ts';
+import { judge } from '../fuzz/oracle.ts';
+import { sandbox } from '../pods.ts';
+import { review } from '../reviews.ts';
 import { ROOT_ENVIRONMENT } from './cluster/debian.ts';
+import { freePorts, start, waitFor } from './cluster/process.ts';
 import { buildWebhookImage } from './images/webhook-image.ts';
+import { isReady } from './webhook.ts';
 
 const MEGABYTE = 1e6;
 const dir = mkdtempSync(join(tmpdir(), 'sideload-image-'));
@@ -31,6 +39,9 @@ beforeAll(() => {
 });
 
 afterAll(() => rmSync(dir, { recursive: true }));
+
+/** chroot's arguments for the image's program, as its user. */
+const inside = (args: readonly string[]): string[] => [`--userspec=${config.config.User}`, root, ...config.config.Entrypoint, ...args];
 
 it('is small', () => {
   const sum = (of: 'unpacked' | 'compressed'): number => layers.reduce((total, layer) => total + layer[of], 0) / MEGABYTE;
@@ -68,13 +79,7 @@ it('runs as a user that is not root, and owns nothing that it could write', () =
     return uid !== 0 || gid !== 0 || (mode & 0o002) !== 0;
   });
   expect(writable).toEqual([]);
-  const run = (...args: string[]) => {
-    const [program = '', ...flags] = config.config.Entrypoint;
-    return spawnSync('chroot', [`--userspec=${config.config.User}`, root, program, ...flags, ...args], {
-      encoding: 'utf8',
-      env: ROOT_ENVIRONMENT,
-    });
-  };
+  const run = (...args: string[]) => spawnSync('chroot', inside(args), { encoding: 'utf8', env: ROOT_ENVIRONMENT });
   const { version } = JSON.parse(readFileSync(join(root, 'app/package.json'), 'utf8'));
   expect(run('--version')).toMatchObject({ status: 0, stdout: `openshell-sideload ${version}\n`, stderr: '' });
   expect(run('backstop')).toMatchObject({ status: 0, stdout: expect.stringContaining('kind: ValidatingAdmissionPolicy'), stderr: '' });
@@ -91,4 +96,22 @@ it('tells scanners what it holds, with the licences', () => {
   }
   expect(readFileSync(join(root, 'usr/local/LICENSE'), 'utf8')).toMatch(/^Node\.js is licensed/);
   expect(JSON.parse(readFileSync(join(root, 'app/sbom.cdx.json'), 'utf8')).components).not.toEqual([]);
+});
+
+it('serves reviews', async () => {
+  const tls = join(root, 'tls');
+  await ensureLocalCertificates(tls, namesOfService('openshell-sideload', 'openshell-system'));
+  execFileSync('chown', ['--recursive', config.config.User, tls]);
+  const [port = 0, adminPort = 0] = await freePorts(2);
+  const flags = ['--tls-cert-dir=/tls', '--bind-address=127.0.0.1', `--port=${port}`, `--admin-port=${adminPort}`, '--shutdown-delay=0'];
+  const webhook = start('the image', 'chroot', inside(flags), join(dir, 'log'), ROOT_ENVIRONMENT);
+  const client = createClient(port, readFileSync(join(tls, CA_FILE), 'utf8'), 1);
+  try {
+    await waitFor('a ready webhook', () => isReady(adminPort), [webhook]);
+    const sent = postReview(Buffer.from(JSON.stringify(review(sandbox()))));
+    expect(judge(sent, await client.send(sent)).patched).toBeDefined();
+  } finally {
+    client.close();
+    await webhook.stop();
+  }
 });

@@ -14,7 +14,7 @@ import { review } from '../reviews.ts';
 import { openBrowser } from './browser.ts';
 import { type ControlPlane, openControlPlane } from './cluster/control-plane.ts';
 import { freePorts, type Process, start, waitFor } from './cluster/process.ts';
-import { kubeconfigOf, startWebhook } from './webhook.ts';
+import { isReady, kubeconfigOf, startWebhook } from './webhook.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const dir = mkdtempSync(join(tmpdir(), 'sideload-page-'));
@@ -53,12 +53,7 @@ beforeAll(async () => {
     KUBECONFIG: kubeconfig,
   });
   running.push(replica);
-  const ready = (): Promise<boolean> =>
-    fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
-  await waitFor('a ready replica', ready, [replica]);
+  await waitFor('a ready replica', () => isReady(adminPort), [replica]);
   await send(sandbox());
   await send(sandbox({ labels: { 'openshell.ai/sandbox': 'ture' } }));
 });

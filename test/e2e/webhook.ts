@@ -68,17 +68,20 @@ function sendNothing(port: number): Promise<boolean> {
   });
 }
 
+/** Whether a webhook with this admin port is ready. */
+export async function isReady(adminPort: number): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
 /** Starts the webhook and waits until it is ready. */
 export async function startWebhook(...how: Parameters<typeof launchWebhook>): Promise<Process> {
   const webhook = await launchWebhook(...how);
   const [, { adminPort }] = how;
-  const ready = (): Promise<boolean> =>
-    fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
-      (response) => response.ok,
-      () => false,
-    );
   try {
-    await waitFor('a ready webhook', ready, [webhook]);
+    await waitFor('a ready webhook', () => isReady(adminPort), [webhook]);
     return webhook;
   } catch (error) {
     await webhook.stop();

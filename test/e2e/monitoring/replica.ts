@@ -2,6 +2,7 @@ import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Process, start, waitFor } from '../cluster/process.ts';
+import { isReady } from '../webhook.ts';
 
 const MAIN = fileURLToPath(new URL('../../../src/main.ts', import.meta.url));
 
@@ -32,11 +33,6 @@ export function replicaIn(dir: string, name: string, port: number, adminPort: nu
     '--shutdown-delay=0',
   ];
   const environment = { ...process.env, KUBECONFIG: join(dir, 'kubeconfig') };
-  const ready = (): Promise<boolean> =>
-    fetch(`http://127.0.0.1:${adminPort}/readyz`).then(
-      ({ ok }) => ok,
-      () => false,
-    );
   let running: Process | undefined;
   return {
     name,
@@ -44,7 +40,7 @@ export function replicaIn(dir: string, name: string, port: number, adminPort: nu
     adminPort,
     start: async () => {
       running = start(name, process.execPath, [MAIN, ...flags], join(dir, `${name}.log`), environment);
-      await waitFor(`${name} is ready`, ready, [running]);
+      await waitFor(`${name} is ready`, () => isReady(adminPort), [running]);
     },
     stop: async () => running?.stop(),
   };
