@@ -9,7 +9,7 @@ import { ANY_METHOD, NO_LOOKUP } from '../refusals.ts';
 
 /** The memory limit of manifests/base/deployment.yaml: beyond it the kernel ends the process. */
 export const MEMORY_LIMIT_MIB = 384;
-/** The heap that Node.js 24 takes in a container of that limit with the Dockerfile's flags is 280 MiB: the old generation and three semi-spaces. */
+/** The heap that Node.js 24 takes in a container of that limit with the Dockerfile's flags is 280 MiB: the old generation and three semi-spaces. Maglev stays on: NODE_OPTIONS takes no --no-maglev. */
 const HEAP_OPTIONS = '--max-old-space-size=256 --max-semi-space-size=8 --v8-pool-size=1';
 
 /** The webhook under test: a process of its own, with the heap it has in its container. */
